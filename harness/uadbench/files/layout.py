@@ -1,0 +1,116 @@
+"""What all HDF5 files of uadbench share: a schema attribute, text columns, atomic writing, and errors with a remedy."""
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from uadbench.errors import EnvironmentProblemError, InvalidDataError
+
+
+@contextlib.contextmanager
+def opened(path: Path, schema: str) -> Iterator[h5py.File]:
+    """The HDF5 file at `path`, open for reading, after its schema attribute was checked.
+
+    Raises:
+        InvalidDataError: No file, no HDF5, truncated, or another schema.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InvalidDataError(f"{path}: no such file. Check the path, or make the file first.")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise InvalidDataError(
+            f"{path}: cannot be read as HDF5 ({_first_line(error)}). It is truncated or another format; make it again."
+        ) from error
+    with file:
+        found = file.attrs.get("schema", "none")
+        if found != schema:
+            raise InvalidDataError(f"{path}: schema is {found!r}, not {schema!r}. Give the right file, or make it again.")
+        try:
+            yield file
+        except (KeyError, OSError) as error:
+            raise InvalidDataError(
+                f"{path}: the layout {schema} is broken ({_first_line(error)}). Make the file again."
+            ) from error
+
+
+@contextlib.contextmanager
+def created(path: Path, schema: str) -> Iterator[h5py.File]:
+    """A new HDF5 file that appears at `path` only when the block ends well; nothing half-written stays.
+
+    Raises:
+        EnvironmentProblemError: No space left, or the folder cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    with space_checked(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with h5py.File(partial, "w", track_order=True) as file:
+                file.attrs["schema"] = schema
+                yield file
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def space_checked(path: Path) -> Iterator[None]:
+    """Turns the operating system's refusals to write into one sentence.
+
+    Raises:
+        EnvironmentProblemError: No space left, no permission, or a read-only place.
+    """
+    try:
+        yield
+    except OSError as error:
+        text = str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text or "errno = 28" in text:
+            raise EnvironmentProblemError(f"{path}: no space left on the device. Free some space and run again.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise EnvironmentProblemError(f"{path}: may not be written ({error.strerror}). Choose another folder.") from error
+        raise
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old one or the new one, never half of it."""
+    partial = path.with_name(path.name + ".partial")
+    with space_checked(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def write_texts(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
+    """A column of UTF-8 texts."""
+    group.create_dataset(name, data=np.array(list(texts), dtype=object), dtype=h5py.string_dtype(), shape=(len(texts),))
+
+
+def read_texts(group: h5py.Group, name: str) -> tuple[str, ...]:
+    """A column of texts as str."""
+    return tuple(group[name].asstr()[:])
+
+
+def write_image_stack(group: h5py.Group, name: str, stack: np.ndarray) -> h5py.Dataset:
+    """An array (n, ...) with one compressed chunk per image."""
+    chunks = (1, *stack.shape[1:])
+    return group.create_dataset(name, data=stack, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True)
+
+
+def read_json(holder: h5py.Group, name: str) -> Any:
+    """A JSON attribute."""
+    return json.loads(holder.attrs[name])
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0][:160]

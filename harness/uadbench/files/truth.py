@@ -1,0 +1,124 @@
+"""The truth file (layout v1): what is wrong in which image. No method ever sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from uadbench.errors import InvalidDataError
+from uadbench.files.digest import digest_array, digest_texts
+from uadbench.files.images import SPLITS, Card, Digests, digest_roster, require_digest, require_disjoint, scaled
+from uadbench.files.layout import opened, read_texts
+from uadbench.types import ANNOTATIONS, Truth
+
+SCHEMA = "uadbench-truth-v1"
+
+
+@dataclass(frozen=True, slots=True)
+class TruthFile:
+    """An opened truth file: the dataset's card and digests, and the truth of every split."""
+
+    path: Path
+    card: Card
+    digests: Digests
+    splits: Mapping[str, Truth]
+
+    def __getitem__(self, split: str) -> Truth:
+        return self.splits[split]
+
+
+def open_truth(path: Path) -> TruthFile:
+    """The truth at `path`, after layout, digests, healthy-only train and val, masks and boxes were checked.
+
+    Raises:
+        InvalidDataError: Missing, foreign, truncated or changed file; an anomalous training image; a subject in two
+            splits; a box outside its image.
+    """
+    path = Path(path)
+    with opened(path, SCHEMA) as file:
+        card, digests = Card.read(file), Digests.read(file)
+        splits = {split: _read_split(file[split]) for split in SPLITS}
+    for split, truth in splits.items():
+        check_truth(f"{path}: split {split!r} of {card.name}", split, truth)
+    require_disjoint(card.name, {split: truth.subjects for split, truth in splits.items()})
+    members = {split: (truth.ids, truth.subjects) for split, truth in splits.items()}
+    require_digest(path, "roster", digest_roster(members), digests.roster)
+    require_digest(path, "truth", digest_truth(splits), digests.truth)
+    return TruthFile(path, card, digests, splits)
+
+
+def _read_split(group: h5py.Group) -> Truth:
+    clean = scaled(group["clean"], group["clean"][:]) if "clean" in group else None
+    return Truth(
+        ids=read_texts(group, "ids"),
+        subjects=read_texts(group, "subjects"),
+        labels=group["labels"][:],
+        pathologies=read_texts(group, "pathologies"),
+        annotations=read_texts(group, "annotations"),
+        masks=group["masks"][:],
+        boxes=group["boxes"][:],
+        box_images=group["box_images"][:],
+        clean=clean,
+        names=read_texts(group, "names"),
+    )
+
+
+def check_truth(where: str, split: str, truth: Truth) -> None:
+    """Refuses truth that breaks its own rules.
+
+    Raises:
+        InvalidDataError: Lengths that disagree, an anomalous image in train or val, an unknown annotation level, a
+            mask without a single pixel or on a healthy image, a box outside its image.
+    """
+    n = len(truth)
+    lengths = {len(truth.labels), len(truth.pathologies), len(truth.annotations), len(truth.masks), len(truth.subjects)}
+    if lengths != {n} or truth.masks.ndim != 3:
+        raise InvalidDataError(f"{where}: columns of {sorted(lengths)} rows for {n} ids. Give one row per image.")
+    if split != "test" and truth.labels.any():
+        first = int(np.argmax(truth.labels))
+        raise InvalidDataError(
+            f"{where}: image {_name(truth, first)!r} is anomalous ({truth.pathologies[first]}). "
+            "Training and validation are healthy only; move it to test or leave it out."
+        )
+    for level in set(truth.annotations) - set(ANNOTATIONS):
+        raise InvalidDataError(f"{where}: annotation {level!r} is none of {', '.join(ANNOTATIONS)}.")
+    marked = truth.masks.any(axis=(1, 2))
+    masked = np.array(truth.annotations, dtype=object) == "mask"
+    for row in np.flatnonzero(marked != (masked & truth.labels)):
+        raise InvalidDataError(
+            f"{where}: image {_name(truth, int(row))!r} has annotation {truth.annotations[row]!r}, label "
+            f"{int(truth.labels[row])} and {int(truth.masks[row].sum())} mask pixels. A mask belongs to an anomalous "
+            "image annotated 'mask', and marks at least one pixel."
+        )
+    _check_boxes(where, truth)
+
+
+def _check_boxes(where: str, truth: Truth) -> None:
+    _, height, width = truth.masks.shape
+    for box, row in zip(truth.boxes, truth.box_images, strict=True):
+        x, y, w, h = (float(side) for side in box)
+        inside = x >= -0.5 and y >= -0.5 and x + w <= width + 0.5 and y + h <= height + 0.5
+        if not (inside and w > 0 and h > 0):
+            raise InvalidDataError(
+                f"{where}: box ({x:g}, {y:g}, {w:g}, {h:g}) of image {_name(truth, int(row))!r} does not lie in "
+                f"{width} x {height} pixels. Give x, y, width, height in pixels of the stored image."
+            )
+
+
+def _name(truth: Truth, row: int) -> str:
+    return truth.names[row] if truth.names else truth.ids[row]
+
+
+def digest_truth(splits: Mapping[str, Truth]) -> str:
+    """Digest of labels, pathologies, annotations, masks and boxes per split; clean images are pixels and not in it."""
+    return digest_texts(
+        part
+        for split in SPLITS
+        for truth in (splits[split],)
+        for part in (
+            split, *truth.pathologies, *truth.annotations, digest_array(truth.labels), digest_array(truth.masks),
+            digest_array(truth.boxes), digest_array(truth.box_images),
+        )
+    )
