@@ -21,7 +21,7 @@ TERRITORIES = ((0.65, (55.0, 120.0)), (0.20, (140.0, 165.0)), (0.15, (15.0, 35.0
 
 def stroke(patient: Patient, generator: np.random.Generator) -> Change:
     """A dark wedge of cortex and white matter in the territory of one artery, with blurred detail."""
-    mask = largest_piece(_sector(patient, generator) & patient.foreground)
+    mask = ndimage.binary_fill_holes(largest_piece(_sector(patient, generator) & patient.foreground))
     local_mean = ndimage.gaussian_filter(patient.image, 4.0)
     swollen = blend(patient.image, local_mean, np.full_like(local_mean, 0.4))
     dark = (1 - generator.uniform(0.16, 0.38)) * swollen

@@ -24,9 +24,8 @@ def random_field(generator: np.random.Generator, sigma_px: float) -> Float[np.nd
 
 
 def random_velocity(generator: np.random.Generator, sigma_px: float, rms_px: float) -> Float[np.ndarray, "2 h w"]:
-    """Two independent random fields whose vectors have root mean square length `rms_px`."""
-    fields = [random_field(generator, sigma_px) for _ in range(2)]
-    return rms_px / np.sqrt(2) * np.stack(fields)
+    """Two independent random fields, rows and columns, each of root mean square `rms_px`."""
+    return rms_px * np.stack([random_field(generator, sigma_px) for _ in range(2)])
 
 
 def pull(

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
-from uadbench.datasets.phantom.anomaly import Change, Patient, blend
+from uadbench.datasets.phantom.anomaly import Change, Patient
 from uadbench.datasets.phantom.fields import CENTRE, SIZE, pixel_grid
 
 # (rotation in degrees, shift along rows, shift along columns in pixels)
@@ -21,14 +21,14 @@ def motion(patient: Patient, generator: np.random.Generator) -> Change:
     """A head that moves 2 to 5 times; the whole image is anomalous."""
     moves = int(generator.integers(2, 6))
     starts = np.sort(generator.choice(np.arange(8, SIZE - 8), moves, replace=False))
-    poses = [tuple(generator.normal(0.0, 2.5, 3)) for _ in range(moves)]
     severity = generator.uniform(0.5, 1.0)
-    move = partial(moved_scan, starts=starts.tolist(), poses=poses, severity=severity)
+    poses = [tuple(severity * generator.normal(0.0, 2.5, 3)) for _ in range(moves)]
+    move = partial(moved_scan, starts=starts.tolist(), poses=poses)
     return Change(patient.image, patient.foreground, motion=move)
 
 
 def moved_scan(
-    image: Float[np.ndarray, "h w"], *, starts: list[int], poses: list[Pose], severity: float
+    image: Float[np.ndarray, "h w"], *, starts: list[int], poses: list[Pose]
 ) -> Float[np.ndarray, "h w"]:
     """The image when each stretch of k-space lines, from its start to the next, sees the head in its pose."""
     lines = np.fft.fftshift(np.fft.fft2(image))
@@ -37,8 +37,7 @@ def moved_scan(
         lines[first:last] = np.fft.fftshift(np.fft.fft2(_posed(image, pose)))[first:last]
     centre = slice(SIZE // 2 - 3, SIZE // 2 + 4)
     lines[centre] = still[centre]
-    ghosted = np.abs(np.fft.ifft2(np.fft.ifftshift(lines)))
-    return blend(image, ghosted, np.full_like(image, severity))
+    return np.abs(np.fft.ifft2(np.fft.ifftshift(lines)))
 
 
 def _posed(image: Float[np.ndarray, "h w"], pose: Pose) -> Float[np.ndarray, "h w"]:
@@ -47,4 +46,4 @@ def _posed(image: Float[np.ndarray, "h w"], pose: Pose) -> Float[np.ndarray, "h 
     rows, columns = pixel_grid() - CENTRE
     turned_rows = np.cos(angle) * rows - np.sin(angle) * columns - pose[1]
     turned_columns = np.sin(angle) * rows + np.cos(angle) * columns - pose[2]
-    return ndimage.map_coordinates(image, np.stack([turned_rows, turned_columns]) + CENTRE, order=1)
+    return ndimage.map_coordinates(image, np.stack([turned_rows, turned_columns]) + CENTRE, order=3)

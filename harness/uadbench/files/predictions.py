@@ -1,0 +1,197 @@
+"""The prediction file (layout v1): maps and scores for val and test, provenance, and a seal over all of it.
+
+Maps are float32 rounded to 13 mantissa bits, so that ranking metrics can be counted exactly. A file that was not
+sealed has another name (`.partial`) and is never scored.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from uadbench.errors import InvalidDataError
+from uadbench.files.digest import canonical_json, digest_array, digest_texts
+from uadbench.files.layout import opened, read_texts, space_checked, write_texts
+from uadbench.metrics.counting import KEY_LEVELS, keys, rounded
+from uadbench.types import Prediction
+
+SCHEMA = "uadbench-predictions-v1"
+PREDICTED_SPLITS = ("val", "test")
+FEW_LEVELS = 256
+
+
+class PredictionWriter:
+    """Collects the predictions of a run, batch by batch, and seals them.
+
+    Use as a context manager; leaving it well seals the file, leaving it by an error removes what was written. Maps of
+    any code can be packed this way and scored like those of a plugin.
+
+    Raises:
+        InvalidDataError: An id twice, an unknown split, or maps of two sizes.
+        EnvironmentProblemError: No space left.
+    """
+
+    def __init__(self, path: Path, provenance: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.provenance = dict(provenance)
+        self._partial = self.path.with_name(self.path.name + ".partial")
+        self._ids: dict[str, list[str]] = {}
+        self._scores: dict[str, list[np.ndarray]] = {}
+        with space_checked(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = h5py.File(self._partial, "w")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self.seal()
+        finally:
+            if self._file:
+                self._file.close()
+            self._partial.unlink(missing_ok=True)
+
+    def append(self, split: str, ids: Sequence[str], prediction: Prediction) -> None:
+        """Add the prediction of a batch of images to split "val" or "test"."""
+        if split not in PREDICTED_SPLITS:
+            raise InvalidDataError(f"{self.path}: split {split!r} is not predicted. Give 'val' or 'test'.")
+        if len(ids) != len(prediction.scores):
+            raise InvalidDataError(f"{self.path}: {len(ids)} ids for {len(prediction.scores)} predictions. Give one id each.")
+        with space_checked(self.path):
+            _extend(self._file, f"{split}/maps", rounded(prediction.maps))
+            if prediction.reconstructions is not None:
+                _extend(self._file, f"{split}/reconstructions", prediction.reconstructions)
+        self._ids.setdefault(split, []).extend(ids)
+        self._scores.setdefault(split, []).append(prediction.scores)
+
+    def seal(self) -> str:
+        """Write ids, scores, provenance and seal, give the file its name, and return the seal."""
+        for split in PREDICTED_SPLITS:
+            ids = self._ids.get(split, [])
+            if not ids or len(set(ids)) != len(ids):
+                raise InvalidDataError(f"{self.path}: split {split!r} has {len(ids)} predictions of {len(set(ids))} images. "
+                                       "Predict every image of val and test once.")
+        with space_checked(self.path):
+            for split in PREDICTED_SPLITS:
+                write_texts(self._file[split], "ids", self._ids[split])
+                self._file[split].create_dataset("scores", data=np.concatenate(self._scores[split]))
+            self._file.attrs["schema"] = SCHEMA
+            self._file.attrs["provenance"] = canonical_json(self.provenance)
+            self._file.attrs["distinct_values"] = _distinct_values(self._file)
+            seal = _digest(self._file)
+            self._file.attrs["seal"] = seal
+            self._file.close()
+            os.replace(self._partial, self.path)
+        return seal
+
+
+def _extend(file: h5py.File, name: str, rows: np.ndarray) -> None:
+    if name not in file:
+        file.create_dataset(name, data=rows, maxshape=(None, *rows.shape[1:]), chunks=(1, *rows.shape[1:]),
+                            compression="gzip", compression_opts=1, shuffle=True)
+        return
+    dataset = file[name]
+    if dataset.shape[1:] != rows.shape[1:]:
+        raise InvalidDataError(f"{file.filename}: {name} of size {rows.shape[1:]} after {dataset.shape[1:]}. Keep one size.")
+    dataset.resize(len(dataset) + len(rows), axis=0)
+    dataset[-len(rows):] = rows
+
+
+def _distinct_values(file: h5py.File) -> int:
+    seen = np.zeros(KEY_LEVELS, bool)
+    for maps in _blocks(file["test/maps"]):
+        seen[keys(maps) + KEY_LEVELS // 2] = True
+    return int(seen.sum())
+
+
+def _blocks(dataset: h5py.Dataset, rows: int = 32) -> Iterator[np.ndarray]:
+    for start in range(0, len(dataset), rows):
+        yield dataset[start : start + rows]
+
+
+def _digest(file: h5py.File) -> str:
+    parts = [str(file.attrs["provenance"])]
+    for split in PREDICTED_SPLITS:
+        parts += [split, *read_texts(file[split], "ids"), digest_array(file[split]["scores"][:])]
+        for name in ("maps", "reconstructions"):
+            if name in file[split]:
+                parts += [name, *(digest_array(block) for block in _blocks(file[split][name]))]
+    return digest_texts(parts)
+
+
+@dataclass(slots=True)
+class StoredPredictions:
+    """The predictions of one split; maps and reconstructions are read by rows when asked for."""
+
+    path: Path
+    split: str
+    ids: tuple[str, ...]
+    scores: np.ndarray
+    shape: tuple[int, int]
+    reconstructs: bool
+    _file: h5py.File | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def _group(self) -> h5py.Group:
+        if self._file is None:
+            self._file = h5py.File(self.path, "r")
+        return self._file[self.split]
+
+    def maps(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Maps (n, h, w) of these rows; row numbers must ascend."""
+        return np.asarray(self._group()["maps"][rows])
+
+    def reconstructions(self, rows: slice | np.ndarray) -> np.ndarray | None:
+        """Reconstructions (n, c, h, w) of these rows, or None where the method makes none."""
+        return np.asarray(self._group()["reconstructions"][rows]) if self.reconstructs else None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionFile:
+    """An opened, sealed prediction file."""
+
+    path: Path
+    provenance: Mapping[str, Any]
+    seal: str
+    distinct_values: int
+    splits: Mapping[str, StoredPredictions]
+
+    def __getitem__(self, split: str) -> StoredPredictions:
+        return self.splits[split]
+
+
+def open_predictions(path: Path, *, verify: bool = True) -> PredictionFile:
+    """The predictions at `path`, after layout and seal were checked.
+
+    Raises:
+        InvalidDataError: Missing, foreign, truncated, unsealed, or changed after sealing.
+    """
+    path = Path(path)
+    with opened(path, SCHEMA) as file:
+        if "seal" not in file.attrs:
+            raise InvalidDataError(f"{path}: the file is not sealed; the run that wrote it did not finish. Run it again.")
+        seal, provenance = str(file.attrs["seal"]), json.loads(file.attrs["provenance"])
+        if verify and _digest(file) != seal:
+            raise InvalidDataError(f"{path}: the seal {seal[:12]} does not fit the content. "
+                                   "The file is damaged or was changed after the run; run it again.")
+        splits = {split: _stored(path, file, split) for split in PREDICTED_SPLITS}
+        return PredictionFile(path, provenance, seal, int(file.attrs["distinct_values"]), splits)
+
+
+def _stored(path: Path, file: h5py.File, split: str) -> StoredPredictions:
+    group = file[split]
+    ids, scores, maps = read_texts(group, "ids"), group["scores"][:], group["maps"]
+    if maps.ndim != 3 or len(maps) != len(ids) or scores.shape != (len(ids),):
+        raise InvalidDataError(f"{path}: {split} holds maps {maps.shape}, scores {scores.shape} and {len(ids)} ids, "
+                               "which disagree. Run it again.")
+    return StoredPredictions(path, split, ids, scores, tuple(maps.shape[1:]), "reconstructions" in group)

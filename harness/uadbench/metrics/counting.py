@@ -1,0 +1,213 @@
+"""Counting: every ranking metric is a function of how many healthy and anomalous cases have each value.
+
+Stored maps are float32 rounded to 13 mantissa bits. Their order is then that of a 22-bit integer key, so counts per
+key hold all there is to know: exact with ties, O(pixels), bounded memory, and counts of parts add up.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int32, Int64
+
+from uadbench.errors import InvalidDataError, UndefinedMetricError
+
+DROPPED_BITS = 10
+KEY_LEVELS = 1 << (32 - DROPPED_BITS)
+_DROPPED = np.uint32((1 << DROPPED_BITS) - 1)
+_LARGEST = np.uint32(0x7F7FFFFF) & ~_DROPPED
+_BLOCK = 1 << 20
+
+
+def rounded(maps: Float[np.ndarray, "*s"]) -> Float32[np.ndarray, "*s"]:
+    """The maps as float32 with 13 mantissa bits: to nearest, ties to even, -0 made +0, never past the largest float.
+
+    Raises:
+        InvalidDataError: A value is NaN or infinite.
+    """
+    plain = np.asarray(maps, np.float32)
+    if not np.isfinite(plain).all():
+        raise InvalidDataError(f"Maps hold {int((~np.isfinite(plain)).sum())} values that are not finite. Give finite maps.")
+    bits = np.ascontiguousarray(plain + np.float32(0)).view(np.uint32)
+    half = np.uint32(_DROPPED >> 1) + ((bits >> np.uint32(DROPPED_BITS)) & np.uint32(1))
+    near = (bits + half) & ~_DROPPED
+    magnitude = np.minimum(near & np.uint32(0x7FFFFFFF), _LARGEST)
+    return ((bits & np.uint32(0x80000000)) * (magnitude > 0) | magnitude).view(np.float32).reshape(plain.shape)
+
+
+def keys(maps: Float32[np.ndarray, "*s"]) -> Int32[np.ndarray, "*s"]:
+    """Order-preserving integers in [-2^21, 2^21) of rounded maps: a < b exactly when key(a) < key(b).
+
+    Raises:
+        InvalidDataError: A value is not rounded; it would be binned silently.
+    """
+    bits = np.ascontiguousarray(maps, np.float32).view(np.int32)
+    if (bits & np.int32(_DROPPED)).any():
+        raise InvalidDataError("Maps are not rounded to 13 mantissa bits. Pass them through `rounded` first.")
+    return (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))) >> DROPPED_BITS
+
+
+def values_of(some: Int64[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """The float values, as float64, that the keys stand for."""
+    wide = np.asarray(some, np.int64).astype(np.int32) << DROPPED_BITS
+    negative = wide < 0
+    bits = np.where(negative, wide ^ np.int32(0x7FFFFFFF) & ~np.int32(_DROPPED), wide).astype(np.int32)
+    return bits.view(np.float32).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many healthy and how many anomalous cases have each distinct value; values ascend."""
+
+    values: Float[np.ndarray, " k"]
+    healthy: Int64[np.ndarray, " k"]
+    anomalous: Int64[np.ndarray, " k"]
+
+    @property
+    def totals(self) -> tuple[int, int]:
+        """Number of healthy and of anomalous cases."""
+        return int(self.healthy.sum()), int(self.anomalous.sum())
+
+
+def tally(scores: Float[np.ndarray, " n"], labels: Bool[np.ndarray, " n"]) -> Tally:
+    """The tally of one score per case, as they are; label True = anomalous."""
+    scores, labels = np.asarray(scores, np.float64).ravel(), np.asarray(labels, bool).ravel()
+    if scores.shape != labels.shape:
+        raise InvalidDataError(f"{len(scores)} scores for {len(labels)} labels. Give one score per label.")
+    if not np.isfinite(scores).all():
+        raise InvalidDataError(f"Scores hold {int((~np.isfinite(scores)).sum())} values that are not finite.")
+    values, places = np.unique(scores, return_inverse=True)
+    anomalous = np.bincount(places[labels], minlength=len(values))
+    return Tally(values, np.bincount(places, minlength=len(values)) - anomalous, anomalous)
+
+
+class PixelCounter:
+    """Counts rounded maps into healthy and anomalous pixels, block by block; counters of parts add up."""
+
+    def __init__(self) -> None:
+        self._low = 0
+        self._counts = np.zeros((2, 0), np.int64)
+
+    def add(self, maps: Float32[np.ndarray, "*s"], masks: Bool[np.ndarray, "*s"] | None = None) -> None:
+        """Count pixels; without masks all are healthy."""
+        flat = np.ravel(maps)
+        marked = None if masks is None else np.ravel(masks)
+        if marked is not None and marked.shape != flat.shape:
+            raise InvalidDataError(f"Maps {np.shape(maps)} and masks {np.shape(masks)} differ in shape. Give one size.")
+        for start in range(0, len(flat), _BLOCK):
+            block = keys(flat[start : start + _BLOCK])
+            low, high = int(block.min()), int(block.max()) + 1
+            self._reserve(low, high)
+            block = block - np.int32(low)
+            every = np.bincount(block, minlength=high - low)
+            here = slice(low - self._low, high - self._low)
+            self._counts[0, here] += every
+            if marked is not None:
+                anomalous = np.bincount(block[marked[start : start + _BLOCK]], minlength=high - low)
+                self._counts[0, here] -= anomalous
+                self._counts[1, here] += anomalous
+
+    def _reserve(self, low: int, high: int) -> None:
+        size = self._counts.shape[1]
+        if size and low >= self._low and high <= self._low + size:
+            return
+        new_low = min(low, self._low) if size else low
+        new_high = max(high, self._low + size) if size else high
+        grown = np.zeros((2, new_high - new_low), np.int64)
+        grown[:, self._low - new_low : self._low - new_low + size] = self._counts if size else 0
+        self._low, self._counts = new_low, grown
+
+    def merge(self, other: "PixelCounter") -> None:
+        """Add the counts of another part."""
+        size = other._counts.shape[1]
+        if size:
+            self._reserve(other._low, other._low + size)
+            self._counts[:, other._low - self._low : other._low - self._low + size] += other._counts
+
+    def tally(self) -> Tally:
+        """The counts so far."""
+        taken = np.flatnonzero(self._counts.any(axis=0))
+        return Tally(values_of(taken + self._low), self._counts[0, taken], self._counts[1, taken])
+
+
+def merged(counters: Iterable[PixelCounter]) -> PixelCounter:
+    """One counter with the counts of all."""
+    whole = PixelCounter()
+    for counter in counters:
+        whole.merge(counter)
+    return whole
+
+
+def tally_pixels(maps: Float[np.ndarray, "*s"], masks: Bool[np.ndarray, "*s"]) -> Tally:
+    """The tally of all pixels of the maps, after rounding them to 13 mantissa bits."""
+    counter = PixelCounter()
+    counter.add(rounded(maps), masks)
+    return counter.tally()
+
+
+def require_both(what: str, counts: Tally) -> None:
+    """Refuses a tally without healthy or without anomalous cases.
+
+    Raises:
+        UndefinedMetricError: Says which is missing.
+    """
+    healthy, anomalous = counts.totals
+    if not healthy or not anomalous:
+        missing = "anomalous" if healthy else "healthy"
+        raise UndefinedMetricError(f"{what}: no {missing} case among {healthy + anomalous}; the metric has no value.")
+
+
+Counts = Float[np.ndarray, "*b k"]
+
+
+def average_precision(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "*b"]:
+    """Step-wise average precision, sum of (R_k - R_(k-1)) P_k over values from high to low; NaN without anomalous.
+
+    Counts per ascending value on the last axis; leading axes are resamples. Equals scikit-learn's
+    `average_precision_score`, ties included.
+    """
+    above = np.cumsum(anomalous[..., ::-1], axis=-1, dtype=np.float64)[..., ::-1]
+    every = above + np.cumsum(healthy[..., ::-1], axis=-1, dtype=np.float64)[..., ::-1]
+    precision = np.divide(above, every, out=np.zeros_like(above), where=every > 0)
+    with np.errstate(invalid="ignore"):
+        return np.sum(anomalous * precision, axis=-1) / np.sum(anomalous, axis=-1)
+
+
+def auroc(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "*b"]:
+    """Probability that an anomalous case has a higher value than a healthy one, ties half; NaN if one is missing."""
+    below = np.cumsum(healthy, axis=-1, dtype=np.float64) - 0.5 * healthy
+    with np.errstate(invalid="ignore"):
+        return np.sum(anomalous * below, axis=-1) / (np.sum(healthy, axis=-1, dtype=np.float64) * np.sum(anomalous, axis=-1))
+
+
+def dice_curve(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "*b j"]:
+    """Dice of `value > t` for t = -inf and then every value ascending: one more entry than values."""
+    found = _above(anomalous)
+    truly = found[..., :1]
+    with np.errstate(invalid="ignore"):
+        return 2 * found / (found + _above(healthy) + truly)
+
+
+def _above(counts: Counts) -> Float[np.ndarray, "*b j"]:
+    """Number of cases above -inf and above every value."""
+    total = np.sum(counts, axis=-1, keepdims=True, dtype=np.float64)
+    return np.concatenate([total, total - np.cumsum(counts, axis=-1, dtype=np.float64)], axis=-1)
+
+
+def best_dice(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "*b"]:
+    """The largest Dice over all thresholds: an oracle, since the threshold is chosen on the labels."""
+    return dice_curve(healthy, anomalous).max(axis=-1)
+
+
+def threshold_at(counts: Tally, fpr: float) -> float:
+    """The smallest value t among the healthy with share of healthy cases above t <= fpr.
+
+    Raises:
+        UndefinedMetricError: No healthy case.
+    """
+    total = int(counts.healthy.sum())
+    if not total:
+        raise UndefinedMetricError("threshold_at_fpr: no healthy case; a threshold has no value.")
+    observed = counts.healthy > 0
+    above = total - np.cumsum(counts.healthy[observed])
+    return float(counts.values[observed][np.argmax(above <= fpr * total)])

@@ -1,0 +1,108 @@
+"""Protocols: the frozen rules of a board. One TOML file each; a change is a new name."""
+
+import tomllib
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from uadbench.errors import InvalidDataError, UnknownNameError
+
+METRICS = ("image_auroc", "image_ap", "pixel_ap", "pixel_auroc", "oracle_dice", "dice_at_fpr5", "realised_fpr5", "box_f1")
+PIXELS = ("all", "foreground")
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What is measured on which data, and how.
+
+    `pixels` are those that pixel metrics count ("all" or "foreground"); thresholds come from healthy validation
+    images; `identity` is the dataset's identity digest ("" for a local protocol, which binds to none); a ranked row
+    of a stochastic method needs `seeds` seeds; `resamples` bootstrap draws with `resample_seed` give the intervals.
+    """
+
+    name: str
+    title: str
+    dataset: str
+    primary: str
+    metrics: tuple[str, ...] = METRICS
+    identity: str = ""
+    pixels: str = "all"
+    threshold: str = "healthy-val"
+    seeds: int = 3
+    resamples: int = 1000
+    resample_seed: int = 0
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.metrics) - set(METRICS))
+        if unknown or self.primary not in self.metrics:
+            raise InvalidDataError(
+                f"Protocol {self.name}: metrics {list(self.metrics)} with primary {self.primary!r}. "
+                f"Choose among {', '.join(METRICS)}, the primary one of them."
+            )
+        if self.pixels not in PIXELS or self.threshold != "healthy-val":
+            raise InvalidDataError(
+                f"Protocol {self.name}: pixels {self.pixels!r}, threshold {self.threshold!r}. "
+                "Choose pixels 'all' or 'foreground' and threshold 'healthy-val'."
+            )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over every rule."""
+        from uadbench.files.digest import digest_json
+
+        return digest_json(asdict(self))
+
+    @property
+    def is_local(self) -> bool:
+        """Made for a user's own dataset; its rows are not comparable with anybody's."""
+        return not self.identity
+
+
+def read_protocol(path: Path) -> Protocol:
+    """The protocol in a TOML file.
+
+    Raises:
+        InvalidDataError: Not TOML, or an unknown or missing rule.
+    """
+    try:
+        return _protocol(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
+        raise InvalidDataError(f"{path}: not a protocol ({error}). See `uadbench list protocols`.") from error
+
+
+def _protocol(rules: dict[str, Any]) -> Protocol:
+    return Protocol(**{key: tuple(value) if isinstance(value, list) else value for key, value in rules.items()})
+
+
+@cache
+def shipped() -> dict[str, Protocol]:
+    """The protocols that ship with the harness, by name."""
+    folder = files("uadbench.protocols")
+    found = [_protocol(tomllib.loads(entry.read_text(encoding="utf-8")))
+             for entry in folder.iterdir() if entry.name.endswith(".toml")]
+    return {one.name: one for one in sorted(found, key=lambda one: one.name)}
+
+
+def protocol(name: str) -> Protocol:
+    """The shipped protocol of that name.
+
+    Raises:
+        UnknownNameError: There is none; names the nearest.
+    """
+    known = shipped()
+    if name not in known:
+        raise UnknownNameError("protocol", name, known, "uadbench list protocols")
+    return known[name]
+
+
+def protocol_for(dataset: str, *, has_masks: bool) -> Protocol:
+    """The shipped protocol of a dataset, or a local one with the same rules for a user's own."""
+    for one in shipped().values():
+        if one.dataset == dataset:
+            return one
+    primary = "pixel_ap" if has_masks else "image_auroc"
+    return Protocol(f"{dataset}-local", f"Local protocol for {dataset}", dataset, primary,
+                    notes=("A local protocol: rows can be compared on this machine's data only.",))
