@@ -15,7 +15,7 @@ from uadbench.errors import InvalidDataError
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 FOREGROUNDS = {
-    "otsu": "above Otsu's threshold of the image, largest 4-connected component, holes filled",
+    "otsu": "above Otsu's threshold of log(1 + 255 x), largest 4-connected component, holes filled",
     "nonzero": "stored value above 0",
     "all": "every pixel",
 }
@@ -101,7 +101,9 @@ def foreground(pixels: UInt[np.ndarray, "h w"], rule: str) -> Bool[np.ndarray, "
         return np.ones(pixels.shape, bool)
     if rule == "nonzero":
         return pixels > 0
-    bright = pixels > threshold_otsu(pixels)
+    # Of x itself, Otsu parts bright fat from dark brain; of its logarithm, the head from the air.
+    level = np.log1p(255.0 * pixels / np.iinfo(pixels.dtype).max)
+    bright = level > threshold_otsu(level)
     parts, count = ndimage.label(bright)
     if not count:
         return bright

@@ -91,9 +91,9 @@ def _boxes(text: str, where: str) -> Float64[np.ndarray, "b 4"]:
     except (ValueError, TypeError, RecursionError):
         boxes = np.full(1, np.nan)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-        raise InvalidDataError(f"{where}: boxes {text!r} are not a JSON list of [x, y, w, h]. Write it as [[1, 2, 3, 4]].")
+        raise InvalidDataError(f"{where}: boxes {text!r} are not a JSON list of [x, y, w, h], as [[1, 2, 3, 4]].")
     if (boxes[:, 2:] <= 0).any():
-        raise InvalidDataError(f"{where}: boxes {text!r} hold one of no width or height. Drop it, or give w, h above 0.")
+        raise InvalidDataError(f"{where}: boxes {text!r} hold one of no width or height. Drop it, or give both.")
     return boxes
 
 

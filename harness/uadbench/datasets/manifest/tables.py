@@ -100,7 +100,7 @@ def select(frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, dict[str, int
     anomalous = frame["label"] == 1
     for row in frame.index[anomalous & (frame["split"] == "train")]:
         raise InvalidDataError(f"{frame.at[row, 'file']} (row {row} of the manifest): an anomalous training image. "
-                               "Training is on healthy images only; give it another split, or leave it out with --where.")
+                               "Training is on healthy images only; move it to test, or leave it out with --where.")
     sick = anomalous & (frame["split"] == "val")
     left_out["anomalous validation image"] = int(sick.sum())
     return frame[~sick], {reason: n for reason, n in left_out.items() if n}
