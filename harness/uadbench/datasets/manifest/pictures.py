@@ -68,13 +68,15 @@ class Geometry:
         square = self._padded(intensity, intensity.min())  # (h, w) -> (side, side)
         if self.side == self.size:
             return square
-        return resize(square, (self.size, self.size), order=1, mode="reflect", anti_aliasing=True, preserve_range=True)
+        shape = (self.size, self.size)
+        resized: np.ndarray = resize(square, shape, order=1, anti_aliasing=True)  # type: ignore[no-untyped-call]
+        return resized
 
     def mask(self, mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "s s"]:
         """Padded with False; the nearest pixel decides, and a mask that would vanish keeps the pixel of its middle."""
         square = self._padded(mask, False)  # (h, w) -> (side, side)
         nearest = ((np.arange(self.size) + 0.5) * self.side / self.size).astype(int)
-        resized = square[np.ix_(nearest, nearest)]  # (side, side) -> (size, size)
+        resized: np.ndarray = square[np.ix_(nearest, nearest)]  # (side, side) -> (size, size)
         if mask.any() and not resized.any():
             marked = np.argwhere(square)
             middle = marked[np.argmin(np.square(marked - marked.mean(0)).sum(1))]
@@ -100,12 +102,12 @@ def foreground(pixels: UInt[np.ndarray, "h w"], rule: str) -> Bool[np.ndarray, "
     if rule == "all":
         return np.ones(pixels.shape, bool)
     if rule == "nonzero":
-        return pixels > 0
+        return np.asarray(pixels > 0)
     # Of x itself, Otsu parts bright fat from dark brain; of its logarithm, the head from the air.
     level = np.log1p(255.0 * pixels / np.iinfo(pixels.dtype).max)
-    bright = level > threshold_otsu(level)
+    bright = level > threshold_otsu(level)  # type: ignore[no-untyped-call]
     parts, count = ndimage.label(bright)
-    if not count:
-        return bright
-    largest = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    return ndimage.binary_fill_holes(largest)
+    if count:
+        largest = 1 + np.argmax(np.bincount(parts.ravel())[1:])
+        bright = ndimage.binary_fill_holes(parts == largest)
+    return np.asarray(bright, bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,15 +53,15 @@ def read_rows(frame: pd.DataFrame, divide_by: str) -> list[Row]:
     """
     if divide_by and divide_by not in frame.columns:
         raise UsageError(f"--divide-by {divide_by!r} is no column; the columns are {', '.join(frame.columns)}.")
-    records = frame.to_dict("records")
-    rows = [_row(int(number), record, divide_by) for number, record in zip(frame.index, records, strict=True)]
+    numbers, records = frame.index.tolist(), frame.to_dict("records")
+    rows = [_row(number, record, divide_by) for number, record in zip(numbers, records, strict=True)]
     _require_groups_apart(rows)
     return rows
 
 
-def _row(number: int, record: Mapping[str, Any], divide_by: str) -> Row:
+def _row(number: int, record: Mapping[Hashable, Any], divide_by: str) -> Row:
     optional = ("pathology", "annotation", "boxes", "mask", "patient_id", "dup_group")
-    text = {name: str(record.get(name, "")).strip() for name in optional}
+    text = {name: str(record.get(name, "")) for name in optional}
     file, label = str(record["file"]), int(record["label"])
     where = _where(file, number)
     boxes = _boxes(text["boxes"], where)

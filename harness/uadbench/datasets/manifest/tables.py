@@ -40,19 +40,19 @@ def read_table(raw: bytes, name: str) -> pd.DataFrame:
         lines = list(csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidDataError(f"{name}: not a CSV file in UTF-8 ({error}). Save it as one.") from error
-    header, numbered = _checked_lines(lines, name)
+    header, numbered = _checked_lines([[field.strip() for field in line] for line in lines], name)
     frame = pd.DataFrame(list(numbered.values()), columns=header, index=list(numbered), dtype=object)
     for column in frame.columns.difference(list(TEXTS | {"label"})):
         numbers = pd.to_numeric(frame[column].replace("", None), errors="coerce")
         if (numbers.notna() | (frame[column] == "")).all():
             frame[column] = numbers.astype(float)
-    frame["label"] = [_label(text, f"{name}: row {row}") for row, text in frame["label"].items()]
+    frame["label"] = [_label(text, f"{name}: row {row}") for row, text in _column(frame, "label")]
     _require_files_once(frame, name)
     return frame
 
 
 def _checked_lines(lines: list[list[str]], name: str) -> tuple[list[str], dict[int, list[str]]]:
-    header = [column.strip() for column in lines[0]] if lines else []
+    header = lines[0] if lines else []
     missing = [column for column in REQUIRED if column not in header]
     if missing or len(set(header)) != len(header):
         what = f"lacks column {', '.join(missing)}" if missing else "names a column twice"
@@ -68,15 +68,19 @@ def _checked_lines(lines: list[list[str]], name: str) -> tuple[list[str], dict[i
     return header, numbered
 
 
+def _column(frame: pd.DataFrame, name: str) -> list[tuple[int, str]]:
+    return list(zip(frame.index.tolist(), frame[name].tolist(), strict=True))
+
+
 def _label(text: str, where: str) -> int:
-    if text.strip() not in ("0", "1", "0.0", "1.0"):
+    if text not in ("0", "1", "0.0", "1.0"):
         raise InvalidDataError(f"{where}: label {text!r} is neither 0 (healthy) nor 1 (anomalous).")
     return int(float(text))
 
 
 def _require_files_once(frame: pd.DataFrame, name: str) -> None:
     first: dict[str, int] = {}
-    for row, file in frame["file"].items():
+    for row, file in _column(frame, "file"):
         before = first.setdefault(str(PurePosixPath(file)), row)
         if before != row:
             raise InvalidDataError(f"{name}: row {row} lists {file!r}, which row {before} lists already. Keep one.")
@@ -91,15 +95,16 @@ def select(frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, dict[str, int
     """
     ours = frame["split"].isin(SPLITS)
     others = frame.loc[~ours, "split"]
-    left_out = {f"split {split!r} is not ours": int((others == split).sum()) for split in sorted(set(others))}
+    ruled_out = f"is none of {', '.join(SPLITS)}"
+    left_out = {f"split {split!r} {ruled_out}": int((others == split).sum()) for split in sorted(set(others))}
     frame = frame[ours]
     if where:
         wanted = matching(frame, where)
         left_out[f"does not match {where!r}"] = int((~wanted).sum())
         frame = frame[wanted]
     anomalous = frame["label"] == 1
-    for row in frame.index[anomalous & (frame["split"] == "train")]:
-        raise InvalidDataError(f"{frame.at[row, 'file']} (row {row} of the manifest): an anomalous training image. "
+    for row, file in _column(frame[anomalous & (frame["split"] == "train")], "file"):
+        raise InvalidDataError(f"{file} (row {row} of the manifest): an anomalous training image. "
                                "Training is on healthy images only; move it to test, or leave it out with --where.")
     sick = anomalous & (frame["split"] == "val")
     left_out["anomalous validation image"] = int(sick.sum())
@@ -112,6 +117,8 @@ def matching(frame: pd.DataFrame, where: str) -> pd.Series:
     Raises:
         UsageError: No expression over the columns, or one that is not true or false.
     """
+    import pandas as pd
+
     columns = f"Compare columns with and, or, not; the columns are {', '.join(frame.columns)}."
     try:
         nodes = list(ast.walk(ast.parse(where.strip(), mode="eval")))
@@ -124,8 +131,8 @@ def matching(frame: pd.DataFrame, where: str) -> pd.Series:
             raise UsageError(f"--where {where!r}: there is no column {node.id!r}. {columns}")
     try:
         found = frame.eval(where.strip(), engine="python", local_dict={}, global_dict={})
-    except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError, SyntaxError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError, RuntimeError, SyntaxError) as error:
         raise UsageError(f"--where {where!r} cannot be computed ({error}). {columns}") from error
-    if getattr(found, "dtype", None) != np.dtype(bool):
+    if not isinstance(found, pd.Series) or found.dtype != np.dtype(bool):
         raise UsageError(f"--where {where!r} is not true or false for each row. {columns}")
     return found
