@@ -27,8 +27,25 @@ _WHERE = {
     "run": "uadbench.runs.local",
     "score": "uadbench.scoring",
 }
-__all__ = ["DatasetSpec", "Detector", "FitContext", "ImageSource", "Images", "Inpainter", "Method", "MethodSpec",
-           "Prediction", "PredictionWriter", "Progress", "Result", "Truth", "fit_predict", "hookimpl", "run", "score"]
+__all__ = [
+    "DatasetSpec",
+    "Detector",
+    "FitContext",
+    "ImageSource",
+    "Images",
+    "Inpainter",
+    "Method",
+    "MethodSpec",
+    "Prediction",
+    "PredictionWriter",
+    "Progress",
+    "Result",
+    "Truth",
+    "fit_predict",
+    "hookimpl",
+    "run",
+    "score",
+]
 
 
 def __getattr__(name: str) -> Any:

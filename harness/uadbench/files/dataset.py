@@ -101,12 +101,16 @@ def _require_one_size(card: Card, ordered: Mapping[str, Sequence[Sample]]) -> No
         for one in rows:
             where = f"Split {split!r} of {card.name}: image {one.name!r}"
             if one.pixels.shape != first.shape or one.pixels.dtype != first.dtype:
-                raise InvalidDataError(f"{where} is {one.pixels.dtype} {one.pixels.shape}, others {first.dtype} "
-                                       f"{first.shape}. Bring all to one size and type.")
+                raise InvalidDataError(
+                    f"{where} is {one.pixels.dtype} {one.pixels.shape}, others {first.dtype} "
+                    f"{first.shape}. Bring all to one size and type."
+                )
             for what, array in (("mask", one.mask), ("foreground", one.foreground)):
                 if array is not None and array.shape != first.shape[1:]:
-                    raise InvalidDataError(f"{where} has size {first.shape[1:]}, but its {what} {array.shape}. "
-                                           "Give both the same geometry.")
+                    raise InvalidDataError(
+                        f"{where} has size {first.shape[1:]}, but its {what} {array.shape}. "
+                        "Give both the same geometry."
+                    )
 
 
 def _truth(card: Card, split: str, rows: Sequence[Sample]) -> Truth:

@@ -72,8 +72,10 @@ class Digests:
         attrs = file.attrs
         digests = cls(str(attrs["roster_digest"]), str(attrs["truth_digest"]), str(attrs["pixel_digest"]))
         if attrs["identity_digest"] != digests.identity:
-            raise InvalidDataError(f"{file.filename}: the identity digest does not follow from the file's other digests. "
-                                   "The file was changed by hand; make it again.")
+            raise InvalidDataError(
+                f"{file.filename}: the identity digest does not follow from the file's other digests. "
+                "The file was changed by hand; make it again."
+            )
         return digests
 
 
@@ -97,6 +99,11 @@ class SplitSource:
         group = self._file[self.split]
         pixels = scaled(group["images"], group["images"][rows])
         return Images(pixels, group["foreground"][rows], self.ids[rows], self.subjects[rows])
+
+    def foreground(self) -> np.ndarray:
+        """The foreground (n, h, w) of the whole split."""
+        with h5py.File(self.path, "r") as file:
+            return np.asarray(file[self.split]["foreground"][:])
 
 
 def scaled(dataset: h5py.Dataset, stored: np.ndarray) -> np.ndarray:
@@ -142,7 +149,9 @@ def _read_split(path: Path, file: h5py.File, split: str, name: str) -> SplitSour
     ids, subjects = read_texts(group, "ids"), read_texts(group, "subjects")
     images, foreground = group["images"], group["foreground"]
     if images.ndim != 4 or images.dtype not in (np.uint8, np.uint16):
-        raise InvalidDataError(f"{path}: {split}/images is {images.dtype} {images.shape}. Store uint8 or uint16 (n, c, h, w).")
+        raise InvalidDataError(
+            f"{path}: {split}/images is {images.dtype} {images.shape}. Store uint8 or uint16 (n, c, h, w)."
+        )
     n, c, h, w = images.shape
     if foreground.shape != (n, h, w) or len(ids) != n or len(subjects) != n:
         raise InvalidDataError(
@@ -180,11 +189,13 @@ def digest_pixels(file: h5py.File) -> str:
     return digest_texts(
         part
         for split in SPLITS
-        for part in (split, str(float(file[split]["images"].attrs["scale"])),
-                     digest_array(file[split]["images"][:]), digest_array(file[split]["foreground"][:]))
+        for part in (
+            split,
+            str(float(file[split]["images"].attrs["scale"])),
+            digest_array(file[split]["images"][:]),
+            digest_array(file[split]["foreground"][:]),
+        )
     )
-
-
 
 
 def require_digest(path: Path, kind: str, found: str, stated: str) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,9 @@ def opened(path: Path, schema: str) -> Iterator[h5py.File]:
     with file:
         found = file.attrs.get("schema", "none")
         if found != schema:
-            raise InvalidDataError(f"{path}: schema is {found!r}, not {schema!r}. Give the right file, or make it again.")
+            raise InvalidDataError(
+                f"{path}: schema is {found!r}, not {schema!r}. Give the right file, or make it again."
+            )
         try:
             yield file
         except (KeyError, OSError) as error:
@@ -56,7 +57,7 @@ def created(path: Path, schema: str) -> Iterator[h5py.File]:
             with h5py.File(partial, "w", track_order=True) as file:
                 file.attrs["schema"] = schema
                 yield file
-            os.replace(partial, path)
+            partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
 
@@ -73,9 +74,13 @@ def space_checked(path: Path) -> Iterator[None]:
     except OSError as error:
         text = str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text or "errno = 28" in text:
-            raise EnvironmentProblemError(f"{path}: no space left on the device. Free some space and run again.") from error
+            raise EnvironmentProblemError(
+                f"{path}: no space left on the device. Free some space and run again."
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise EnvironmentProblemError(f"{path}: may not be written ({error.strerror}). Choose another folder.") from error
+            raise EnvironmentProblemError(
+                f"{path}: may not be written ({error.strerror}). Choose another folder."
+            ) from error
         raise
 
 
@@ -86,7 +91,7 @@ def write_text_atomically(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             partial.write_text(text, encoding="utf-8")
-            os.replace(partial, path)
+            partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
 

@@ -5,7 +5,6 @@ sealed has another name (`.partial`) and is never scored.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +63,9 @@ class PredictionWriter:
         if split not in PREDICTED_SPLITS:
             raise InvalidDataError(f"{self.path}: split {split!r} is not predicted. Give 'val' or 'test'.")
         if len(ids) != len(prediction.scores):
-            raise InvalidDataError(f"{self.path}: {len(ids)} ids for {len(prediction.scores)} predictions. Give one id each.")
+            raise InvalidDataError(
+                f"{self.path}: {len(ids)} ids for {len(prediction.scores)} predictions. Give one id each."
+            )
         with space_checked(self.path):
             _extend(self._file, f"{split}/maps", rounded(prediction.maps))
             if prediction.reconstructions is not None:
@@ -77,8 +78,10 @@ class PredictionWriter:
         for split in PREDICTED_SPLITS:
             ids = self._ids.get(split, [])
             if not ids or len(set(ids)) != len(ids):
-                raise InvalidDataError(f"{self.path}: split {split!r} has {len(ids)} predictions of {len(set(ids))} images. "
-                                       "Predict every image of val and test once.")
+                raise InvalidDataError(
+                    f"{self.path}: split {split!r} has {len(ids)} predictions of {len(set(ids))} images. "
+                    "Predict every image of val and test once."
+                )
         with space_checked(self.path):
             for split in PREDICTED_SPLITS:
                 write_texts(self._file[split], "ids", self._ids[split])
@@ -89,20 +92,29 @@ class PredictionWriter:
             seal = _digest(self._file)
             self._file.attrs["seal"] = seal
             self._file.close()
-            os.replace(self._partial, self.path)
+            self._partial.replace(self.path)
         return seal
 
 
 def _extend(file: h5py.File, name: str, rows: np.ndarray) -> None:
     if name not in file:
-        file.create_dataset(name, data=rows, maxshape=(None, *rows.shape[1:]), chunks=(1, *rows.shape[1:]),
-                            compression="gzip", compression_opts=1, shuffle=True)
+        file.create_dataset(
+            name,
+            data=rows,
+            maxshape=(None, *rows.shape[1:]),
+            chunks=(1, *rows.shape[1:]),
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
+        )
         return
     dataset = file[name]
     if dataset.shape[1:] != rows.shape[1:]:
-        raise InvalidDataError(f"{file.filename}: {name} of size {rows.shape[1:]} after {dataset.shape[1:]}. Keep one size.")
+        raise InvalidDataError(
+            f"{file.filename}: {name} of size {rows.shape[1:]} after {dataset.shape[1:]}. Keep one size."
+        )
     dataset.resize(len(dataset) + len(rows), axis=0)
-    dataset[-len(rows):] = rows
+    dataset[-len(rows) :] = rows
 
 
 def _distinct_values(file: h5py.File) -> int:
@@ -179,11 +191,15 @@ def open_predictions(path: Path, *, verify: bool = True) -> PredictionFile:
     path = Path(path)
     with opened(path, SCHEMA) as file:
         if "seal" not in file.attrs:
-            raise InvalidDataError(f"{path}: the file is not sealed; the run that wrote it did not finish. Run it again.")
+            raise InvalidDataError(
+                f"{path}: the file is not sealed; the run that wrote it did not finish. Run it again."
+            )
         seal, provenance = str(file.attrs["seal"]), json.loads(file.attrs["provenance"])
         if verify and _digest(file) != seal:
-            raise InvalidDataError(f"{path}: the seal {seal[:12]} does not fit the content. "
-                                   "The file is damaged or was changed after the run; run it again.")
+            raise InvalidDataError(
+                f"{path}: the seal {seal[:12]} does not fit the content. "
+                "The file is damaged or was changed after the run; run it again."
+            )
         splits = {split: _stored(path, file, split) for split in PREDICTED_SPLITS}
         return PredictionFile(path, provenance, seal, int(file.attrs["distinct_values"]), splits)
 
@@ -192,6 +208,8 @@ def _stored(path: Path, file: h5py.File, split: str) -> StoredPredictions:
     group = file[split]
     ids, scores, maps = read_texts(group, "ids"), group["scores"][:], group["maps"]
     if maps.ndim != 3 or len(maps) != len(ids) or scores.shape != (len(ids),):
-        raise InvalidDataError(f"{path}: {split} holds maps {maps.shape}, scores {scores.shape} and {len(ids)} ids, "
-                               "which disagree. Run it again.")
+        raise InvalidDataError(
+            f"{path}: {split} holds maps {maps.shape}, scores {scores.shape} and {len(ids)} ids, "
+            "which disagree. Run it again."
+        )
     return StoredPredictions(path, split, ids, scores, tuple(maps.shape[1:]), "reconstructions" in group)

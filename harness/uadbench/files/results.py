@@ -110,7 +110,7 @@ class Result(Frozen):
 
     @property
     def strata(self) -> tuple[str, ...]:
-        """"all" first, then every pathology."""
+        """ "all" first, then every pathology."""
         return tuple(dict.fromkeys(value.stratum for value in self.values))
 
     def write(self, path: Path) -> None:

@@ -118,7 +118,12 @@ def digest_truth(splits: Mapping[str, Truth]) -> str:
         for split in SPLITS
         for truth in (splits[split],)
         for part in (
-            split, *truth.pathologies, *truth.annotations, digest_array(truth.labels), digest_array(truth.masks),
-            digest_array(truth.boxes), digest_array(truth.box_images),
+            split,
+            *truth.pathologies,
+            *truth.annotations,
+            digest_array(truth.labels),
+            digest_array(truth.masks),
+            digest_array(truth.boxes),
+            digest_array(truth.box_images),
         )
     )

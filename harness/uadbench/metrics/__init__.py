@@ -6,4 +6,14 @@ from uadbench.metrics.pixel import dice, oracle_dice, pixel_ap, pixel_auroc, thr
 
 VERSION = "1"
 
-__all__ = ["VERSION", "box_f1", "dice", "image_ap", "image_auroc", "oracle_dice", "pixel_ap", "pixel_auroc", "threshold_at_fpr"]
+__all__ = [
+    "VERSION",
+    "box_f1",
+    "dice",
+    "image_ap",
+    "image_auroc",
+    "oracle_dice",
+    "pixel_ap",
+    "pixel_auroc",
+    "threshold_at_fpr",
+]

@@ -27,7 +27,9 @@ def rounded(maps: Float[np.ndarray, "*s"]) -> Float32[np.ndarray, "*s"]:
     """
     plain = np.asarray(maps, np.float32)
     if not np.isfinite(plain).all():
-        raise InvalidDataError(f"Maps hold {int((~np.isfinite(plain)).sum())} values that are not finite. Give finite maps.")
+        raise InvalidDataError(
+            f"Maps hold {int((~np.isfinite(plain)).sum())} values that are not finite. Give finite maps."
+        )
     bits = np.ascontiguousarray(plain + np.float32(0)).view(np.uint32)
     half = np.uint32(_DROPPED >> 1) + ((bits >> np.uint32(DROPPED_BITS)) & np.uint32(1))
     near = (bits + half) & ~_DROPPED
@@ -177,7 +179,9 @@ def auroc(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "*b"]:
     """Probability that an anomalous case has a higher value than a healthy one, ties half; NaN if one is missing."""
     below = np.cumsum(healthy, axis=-1, dtype=np.float64) - 0.5 * healthy
     with np.errstate(invalid="ignore"):
-        return np.sum(anomalous * below, axis=-1) / (np.sum(healthy, axis=-1, dtype=np.float64) * np.sum(anomalous, axis=-1))
+        return np.sum(anomalous * below, axis=-1) / (
+            np.sum(healthy, axis=-1, dtype=np.float64) * np.sum(anomalous, axis=-1)
+        )
 
 
 def dice_curve(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "*b j"]:
@@ -211,3 +215,39 @@ def threshold_at(counts: Tally, fpr: float) -> float:
     observed = counts.healthy > 0
     above = total - np.cumsum(counts.healthy[observed])
     return float(counts.values[observed][np.argmax(above <= fpr * total)])
+
+
+def sum_of(tallies: Iterable[Tally]) -> Tally:
+    """One tally with the counts of all."""
+    parts = list(tallies)
+    values, places = np.unique(np.concatenate([part.values for part in parts]), return_inverse=True)
+    sides = []
+    for side in ("healthy", "anomalous"):
+        summed = np.zeros(len(values), np.int64)
+        np.add.at(summed, places, np.concatenate([getattr(part, side) for part in parts]))
+        sides.append(summed)
+    return Tally(values, sides[0], sides[1])
+
+
+class Bins:
+    """A coarse scale for bootstrap: bins that begin at quantiles of the anomalous values of a tally.
+
+    Source: protocols, "Statistics": quantiles of the anomalous pixels keep the error on AP near 5e-4 at 1 %
+    prevalence; quantiles of all pixels are ten times worse.
+    """
+
+    def __init__(self, counts: Tally, most: int = 1024) -> None:
+        above = np.cumsum(counts.anomalous)
+        places = np.searchsorted(above, np.linspace(0, above[-1], most - 1), side="left").clip(0, len(above) - 1)
+        edges = keys(counts.values[np.unique(places)].astype(np.float32))
+        edges = np.append(edges, edges[-1] + 1)
+        self.count = len(edges) + 1
+        self._low, high = (
+            int(keys(counts.values[:1].astype(np.float32))[0]),
+            int(keys(counts.values[-1:].astype(np.float32))[0]),
+        )
+        self._bin_of = np.searchsorted(edges, np.arange(self._low, high + 1), side="right").astype(np.int32)
+
+    def of(self, maps: Float32[np.ndarray, "*s"]) -> Int32[np.ndarray, "*s"]:
+        """The bin of every pixel of rounded maps whose values are in the tally."""
+        return self._bin_of[keys(maps) - self._low]

@@ -9,7 +9,7 @@ from typing import Any
 
 from uadbench.errors import InvalidDataError, UnknownNameError
 
-METRICS = ("image_auroc", "image_ap", "pixel_ap", "pixel_auroc", "oracle_dice", "dice_at_fpr5", "realised_fpr5", "box_f1")
+METRICS = ("image_auroc", "image_ap", "pixel_ap", "pixel_auroc", "oracle_dice", "dice_at_fpr5", "box_f1")
 PIXELS = ("all", "foreground")
 
 
@@ -81,8 +81,11 @@ def _protocol(rules: dict[str, Any]) -> Protocol:
 def shipped() -> dict[str, Protocol]:
     """The protocols that ship with the harness, by name."""
     folder = files("uadbench.protocols")
-    found = [_protocol(tomllib.loads(entry.read_text(encoding="utf-8")))
-             for entry in folder.iterdir() if entry.name.endswith(".toml")]
+    found = [
+        _protocol(tomllib.loads(entry.read_text(encoding="utf-8")))
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    ]
     return {one.name: one for one in sorted(found, key=lambda one: one.name)}
 
 
@@ -104,5 +107,10 @@ def protocol_for(dataset: str, *, has_masks: bool) -> Protocol:
         if one.dataset == dataset:
             return one
     primary = "pixel_ap" if has_masks else "image_auroc"
-    return Protocol(f"{dataset}-local", f"Local protocol for {dataset}", dataset, primary,
-                    notes=("A local protocol: rows can be compared on this machine's data only.",))
+    return Protocol(
+        f"{dataset}-local",
+        f"Local protocol for {dataset}",
+        dataset,
+        primary,
+        notes=("A local protocol: rows can be compared on this machine's data only.",),
+    )

@@ -41,8 +41,8 @@ def mass(patient: Patient, generator: np.random.Generator) -> Change:
     width_px = generator.uniform(2.5, 7.0) * (1 + 0.3 * np.clip(random_field(generator, 4.0), -2, 2))
     oedema = (outside_px > 0) & (outside_px < width_px) & (tissue.white > 0.5) & patient.foreground
     oedema = largest_piece(core | oedema) & ~core
-    image = patient.render(tissue) * (1 - generator.uniform(0.12, 0.25) * soften(oedema, 0.8))
-    return Change(blend(image, _core(patient, generator, core), soften(core, 0.7)), core | oedema)
+    image = patient.render(tissue) * (1 - generator.uniform(0.12, 0.25) * soften(oedema, 1.2))
+    return Change(blend(image, _core(patient, generator, core), soften(core, 1.0)), core | oedema)
 
 
 def wm_lesions(patient: Patient, generator: np.random.Generator) -> Change:
@@ -98,10 +98,10 @@ def _core(
     patient: Patient, generator: np.random.Generator, core: Bool[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w"]:
     """Brightness inside the mass, between fluid and grey matter, with a rim as bright as white matter in half."""
-    inside = generator.uniform(0.65, 1.05) * patient.appearance.grey
-    inside = inside + 1.5 * patient.texture + 0.02 * random_field(generator, 2.5)
+    brightness = generator.uniform(0.65, 1.05) * patient.appearance.grey
+    plain = brightness + 1.5 * patient.texture + 0.05 * random_field(generator, 2.5)
     if generator.random() < 0.5:
-        rim = ndimage.distance_transform_edt(core) < generator.uniform(1.5, 2.8)
-        bright = generator.uniform(1.0, 1.15) * patient.appearance.white + patient.texture
-        inside = blend(inside, bright, soften(rim & core, 0.5))
-    return inside
+        return plain
+    rim = core & (ndimage.distance_transform_edt(core) < generator.uniform(1.2, 2.4))
+    bright = generator.uniform(1.0, 1.15) * patient.appearance.white + patient.texture
+    return blend(plain, bright, soften(rim, 0.7))

@@ -1,7 +1,8 @@
 """Anomalies of shape alone: tissue drawn together, pushed apart, or crowded out by wide ventricles.
 
 Source: sink and source deformations after the synthetic suite of the Medical Out-of-Distribution challenge,
-Zimmerer et al., IEEE TMI 2022. Deviates: a displacement that dies out smoothly at the edge of its disc and does not fold.
+Zimmerer et al., IEEE TMI 2022.
+Deviates: a displacement that dies out smoothly at the edge of its disc and does not fold.
 """
 
 import numpy as np
@@ -35,11 +36,15 @@ def ventricles(patient: Patient, generator: np.random.Generator) -> Change:
 
 
 def _radial(patient: Patient, generator: np.random.Generator, strength: float) -> Change:
-    """Reads at x + k (x - c) (1 - r^2/R^2)^2 inside a disc; folds at k >= 1.25 and k <= -1. Mask: r < 0.8 R."""
+    """Reads at x + k (x - c) (1 - r^2/R^2)^2 inside a disc; folds at k >= 1.25 and k <= -1. Mask: r < 0.8 R.
+
+    The surface of the brain stays where it is, so that the outline tells nothing.
+    """
     radius_px = generator.uniform(14.0, 22.0)
-    centre = pick(generator, patient.depth_px() > radius_px)
+    depth_px = patient.depth_px()
+    centre = pick(generator, depth_px > 0.8 * radius_px)
     radius = distance_to(centre)
-    fading = np.clip(1 - (radius / radius_px) ** 2, 0, None) ** 2
+    fading = np.clip(1 - (radius / radius_px) ** 2, 0, None) ** 2 * np.clip(depth_px / 4, 0, 1)
     displacement = strength * fading * (pixel_grid() - centre[:, None, None])
     moved = patient.anatomy.moved(displacement)
     return Change(patient.render(moved), (radius < 0.8 * radius_px) & patient.foreground)

@@ -1,6 +1,7 @@
 """Random fields and displacements on the pixel grid.
 
-A displacement is (2, h, w), rows then columns, in pixels, and pulls back: the moved image at p is the image at p + d(p).
+A displacement is (2, h, w), rows then columns, in pixels, and pulls back: the moved image at p is the image at
+p + d(p).
 """
 
 import numpy as np

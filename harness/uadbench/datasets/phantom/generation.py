@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from uadbench.datasets.phantom.image import ROOT_SEED, SIZES, phantom
+from uadbench.datasets.phantom.image import ROOT_SEED, SIZES, indices, phantom
 from uadbench.files.dataset import Sample, write_dataset
 from uadbench.files.images import Card
 
@@ -35,14 +35,14 @@ CARD = Card(
     ),
     preprocessing=(
         {"step": "template", "source": "MNI ICBM 2009a symmetric, T1, grey and white matter", "spacing_mm": 1.0},
-        {"step": "sample", "axial_z_mm": [10.0, 22.0], "size": [128, 128], "spacing_mm": 1.6, "interpolation": "linear"},
+        {"step": "sample", "axial_z_mm": [10.0, 22.0], "size": [128, 128], "spacing_mm": 1.6, "order": 1},
         {"step": "render", "tissues": ["csf", "grey", "white"], "root_seed": ROOT_SEED},
         {"step": "scan", "blur": True, "bias": True, "gain": True, "noise": "rician", "skull_stripped": True},
         {"step": "quantise", "dtype": "uint8", "white": 1.0},
     ),
     notes=(
         "Synthetic: it ranks ideas, it says nothing about patients.",
-        "Masks mark the cause. Tissue that a sink, wide ventricles or a mass displaces outside the mask stays unmarked.",
+        "Masks mark the cause. Tissue that a mass or wide ventricles push aside outside the mask stays unmarked.",
         "Motion has an image label only.",
     ),
 )
@@ -56,10 +56,10 @@ def _silent(done: int, total: int) -> None:
 
 
 def make(
-    folder: Path, *, workers: int = 2, report: Callable[[int, int], None] = _silent
+    folder: Path, *, workers: int = 2, report: Callable[[int, int], None] = _silent, limit: int | None = None
 ) -> Path:
     """Generate the dataset, write its images and truth files into the folder, and return the images file's path."""
-    return write_dataset(folder, CARD, generate(workers=workers, report=report)).images
+    return write_dataset(folder, CARD, generate(workers=workers, report=report, limit=limit)).images
 
 
 def generate(
@@ -71,9 +71,9 @@ def generate(
 ) -> dict[str, list[Sample]]:
     """The samples of train (240), val (40) and test (320), the same for any number of workers.
 
-    `report` hears images done and in all; `limit` keeps the first images of each split.
+    `report` hears images done and in all; `limit` keeps the first images of each kind in each split.
     """
-    jobs = [(split, index, root_seed) for split, size in SIZES.items() for index in range(size)[:limit]]
+    jobs = [(split, index, root_seed) for split in SIZES for index in indices(split, limit)]
     samples: dict[str, list[Sample]] = {split: [] for split in SIZES}
     with _workshop(workers) as work:
         for done, ((split, _, _), sample) in enumerate(zip(jobs, work(jobs), strict=True), start=1):

@@ -27,6 +27,15 @@ SMALLEST_PX = 30
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """A patient, the scan that waits, and the random stream from which its anomaly is drawn and drawn again."""
+
+    patient: Patient
+    scan: Scan
+    lesions: np.random.Generator
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """A scanned anomaly and how far it is from the healthy twin: mean |difference| in the mask, in [0, 1]."""
 
@@ -45,30 +54,41 @@ def phantom(split: str, index: int, *, root_seed: int = ROOT_SEED) -> Sample:
         UsageError: No such split or index.
     """
     kind, number = _place(split, index)
-    seed = np.random.SeedSequence([root_seed, SPLITS.index(split), index])
-    anatomy_stream, tissue_stream, scan_stream, lesion_stream = map(np.random.default_rng, seed.spawn(4))
-    anatomy = draw_anatomy(anatomy_stream)
-    appearance = draw_appearance(tissue_stream, anatomy)
-    scan = draw_scan(scan_stream)
-    patient = Patient(anatomy, appearance, appearance.render(anatomy.tissue))
-    healthy = acquire(patient.image, patient.foreground, scan)
-    subject, name = f"{split}-{index:03d}", f"{split}/{kind}/{number:03d}"
+    subject = draw_subject(split, index, root_seed=root_seed)
+    foreground = subject.patient.foreground
+    healthy = acquire(subject.patient.image, foreground, subject.scan)
+    person, name = f"{split}-{index:03d}", f"{split}/{kind}/{number:03d}"
     if kind == "healthy":
-        return Sample(pixels=healthy[None], foreground=patient.foreground, subject=subject, name=name)
-    finding = _draw_finding(kind, patient, scan, healthy, lesion_stream)
+        return Sample(pixels=healthy[None], foreground=foreground, subject=person, name=name)
+    finding = _draw_finding(kind, subject, healthy)
     only_image = kind == "motion"
     return Sample(
         pixels=finding.pixels[None],
-        foreground=patient.foreground,
-        subject=subject,
+        foreground=foreground,
+        subject=person,
         name=name,
         label=1,
         pathology=kind,
         annotation="image" if only_image else "mask",
         mask=None if only_image else finding.mask,
-        boxes=np.zeros((0, 4), np.float32) if only_image else boxes_around(finding.mask),
+        boxes=boxes_around(finding.mask & (not only_image)),
         clean=healthy[None],
     )
+
+
+def indices(split: str, limit: int | None = None) -> list[int]:
+    """Every index of a split, or those of the first `limit` images of each kind in it."""
+    return [index for index in range(SIZES[split]) if limit is None or _place(split, index)[1] < limit]
+
+
+def draw_subject(split: str, index: int, *, root_seed: int = ROOT_SEED) -> Subject:
+    """The subject of an image as it was before anything went wrong, and the scan it gets."""
+    seed = np.random.SeedSequence([root_seed, SPLITS.index(split), index])
+    anatomy_stream, tissue_stream, scan_stream, lesion_stream = map(np.random.default_rng, seed.spawn(4))
+    anatomy = draw_anatomy(anatomy_stream)
+    appearance = draw_appearance(tissue_stream, anatomy)
+    patient = Patient(anatomy, appearance, appearance.render(anatomy.tissue))
+    return Subject(patient, draw_scan(scan_stream), lesion_stream)
 
 
 def boxes_around(mask: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "b 4"]:
@@ -92,23 +112,19 @@ def _place(split: str, index: int) -> tuple[str, int]:
     return tuple(KINDS)[kind], number
 
 
-def _draw_finding(
-    kind: str, patient: Patient, scan: Scan, healthy: UInt8[np.ndarray, "h w"], generator: np.random.Generator
-) -> Finding:
+def _draw_finding(kind: str, subject: Subject, healthy: UInt8[np.ndarray, "h w"]) -> Finding:
     """The first clear anomaly of 31, else the one of highest contrast; only the lesion's stream is drawn from."""
-    best = None
+    findings = []
     for _ in range(DRAWS):
-        finding = _find(KINDS[kind](patient, generator), patient, scan, healthy)
-        if finding.clear:
-            return finding
-        if finding.mask.any() and (best is None or finding.contrast > best.contrast):
-            best = finding
-    assert best is not None, f"{kind}: no draw of {DRAWS} marked a pixel"
-    return best
+        change = KINDS[kind](subject.patient, subject.lesions)
+        findings.append(_find(change, subject, healthy))
+        if findings[-1].clear:
+            return findings[-1]
+    return max(findings, key=lambda finding: finding.contrast)
 
 
-def _find(change: Change, patient: Patient, scan: Scan, healthy: UInt8[np.ndarray, "h w"]) -> Finding:
-    pixels = acquire(change.image, patient.foreground, scan, change.motion)
+def _find(change: Change, subject: Subject, healthy: UInt8[np.ndarray, "h w"]) -> Finding:
+    pixels = acquire(change.image, subject.patient.foreground, subject.scan, change.motion)
     difference = (pixels.astype(np.float64) - healthy)[change.mask] / 255
     contrast = float(np.abs(difference).mean()) if len(difference) else 0.0
     if change.motion is None:

@@ -1,0 +1,196 @@
+"""Fitting and predicting: from an images file to a sealed prediction file. This code never sees a truth file."""
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from uadbench import __version__, plugins
+from uadbench.errors import ContractError, EnvironmentProblemError, InvalidDataError
+from uadbench.files.images import Dataset, SplitSource, open_images
+from uadbench.files.predictions import PREDICTED_SPLITS, PredictionWriter
+from uadbench.types import Detector, FitContext, Images, Prediction, Progress
+
+BATCH = 32
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "scikit-image", "torch", "timm", "h5py")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to fit: a method with a preset and overriding parameters, a seed, a device and a precision."""
+
+    method: str
+    preset: str = "quick"
+    params: Mapping[str, Any] | None = None
+    seed: int = 0
+    device: str = "cpu"
+    precision: str = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Wall-clock seconds of a run's two steps."""
+
+    fit_seconds: float
+    predict_seconds: float
+
+
+def _silent(progress: Progress) -> None:
+    """Nobody listens."""
+
+
+def fit_predict(
+    order: Order,
+    images: Path,
+    out: Path,
+    *,
+    workdir: Path,
+    keep_detector: bool = True,
+    report: Callable[[Progress], None] = _silent,
+) -> Timing:
+    """Fit on train, predict val and test, seal `out`; the detector is kept under `workdir/detector`.
+
+    Raises:
+        UsageError: Unknown method, preset or parameter.
+        ContractError: The plugin returned wrong shapes, or values that are not finite.
+        InvalidDataError: The images file breaks a rule, or is too small for the method.
+    """
+    registered = plugins.method(order.method)
+    method = plugins.make(order.method, preset=order.preset, **(order.params or {}))
+    dataset = open_images(images)
+    _require_size(registered.spec.name, registered.spec.min_size, dataset)
+    _require_device(order.device)
+    workdir.mkdir(parents=True, exist_ok=True)
+    context = FitContext(order.seed, order.device, order.precision, workdir, report)
+    start = time.perf_counter()
+    detector: Detector = method.fit(dataset["train"], dataset["val"], context)
+    fitted = time.perf_counter()
+    if keep_detector:
+        (workdir / "detector").mkdir(exist_ok=True)
+        detector.save(workdir / "detector")
+    provenance = _provenance(order, asdict(method), dataset, detector)
+    with PredictionWriter(out, provenance) as writer:
+        for split in PREDICTED_SPLITS:
+            for ids, prediction in predictions(detector, dataset[split], report, split):
+                writer.append(split, ids, prediction)
+    return Timing(fitted - start, time.perf_counter() - fitted)
+
+
+def predictions(detector: Detector, source: SplitSource, report: Callable[[Progress], None], split: str) -> Any:
+    """Ids and checked Prediction of every batch of a split."""
+    for start in range(0, len(source), BATCH):
+        images = source[start : start + BATCH]
+        yield images.ids, checked(detector.predict(images), images)
+        report(Progress(min(start + BATCH, len(source)), len(source), "images", f"predicting {split}"))
+
+
+def checked(prediction: Prediction, images: Images) -> Prediction:
+    """The prediction, if it fits the images.
+
+    Raises:
+        ContractError: No Prediction, or maps of another number or size than the images.
+    """
+    if not isinstance(prediction, Prediction):
+        raise ContractError(f"predict returned {type(prediction).__name__}. Return uadbench.Prediction(maps, scores).")
+    n, c, h, w = images.pixels.shape
+    if prediction.maps.shape != (n, h, w):
+        raise ContractError(
+            f"Prediction: maps {prediction.maps.shape} for images {images.pixels.shape}. "
+            f"Return maps of shape {(n, h, w)}."
+        )
+    if prediction.reconstructions is not None and prediction.reconstructions.shape != (n, c, h, w):
+        raise ContractError(
+            f"Prediction: reconstructions {prediction.reconstructions.shape} for images "
+            f"{images.pixels.shape}. Return the shape of the images."
+        )
+    return prediction
+
+
+def _require_size(name: str, min_size: int, dataset: Dataset) -> None:
+    _, h, w = dataset["train"].shape
+    if min(h, w) < min_size:
+        raise InvalidDataError(
+            f"{name} needs images of at least {min_size} pixels a side; {dataset.card.name} has {h} x {w}. "
+            "Import the dataset at a larger --size."
+        )
+
+
+def _require_device(device: str) -> None:
+    if device == "cpu":
+        return
+    import torch
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise EnvironmentProblemError(
+            f"Device {device!r}: torch sees no CUDA device. Use --device cpu, or check the driver."
+        )
+
+
+def _provenance(order: Order, params: Mapping[str, Any], dataset: Dataset, detector: Detector) -> dict[str, Any]:
+    registered = plugins.method(order.method)
+    spec, origin, digests = registered.spec, registered.origin, dataset.digests
+    return {
+        "method": spec.name,
+        "title": spec.title,
+        "paper": spec.paper,
+        "canary": spec.canary,
+        "stochastic": spec.stochastic,
+        "distribution": origin.distribution,
+        "distribution_version": origin.version,
+        "harness_version": __version__,
+        "preset": order.preset,
+        "params": dict(params),
+        "seed": order.seed,
+        "device": order.device,
+        "precision": order.precision,
+        "weights": [dict(used) for used in getattr(detector, "weights", ())],
+        "dataset": {
+            "name": dataset.card.name,
+            "version": dataset.card.version,
+            "identity": digests.identity,
+            "pixels": digests.pixels,
+        },
+        "versions": {"python": platform.python_version(), **_versions()},
+        "hardware": hardware(order.device),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(device: str = "cpu") -> dict[str, Any]:
+    """The machine a run was made on: processor, cores, system, and the accelerator if one is used."""
+    import os
+
+    card: dict[str, Any] = {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cores": os.cpu_count() or 0,
+        "processor": _processor(),
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        card["threads"] = torch.get_num_threads()
+        if device.startswith("cuda"):
+            card["accelerator"] = torch.cuda.get_device_name(device)
+    return card
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,161 @@
+"""Scoring: a pure function of a protocol and three files. Thresholds come from healthy validation, never from test."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from uadbench import metrics, protocols
+from uadbench.errors import InvalidDataError, UndefinedMetricError
+from uadbench.evidence import Evidence, MapReader, gather, healthy_threshold
+from uadbench.files.images import Dataset, open_images
+from uadbench.files.predictions import FEW_LEVELS, PredictionFile, open_predictions
+from uadbench.files.results import OVERALL, Curve, DatasetDigests, ProtocolDigest, Result, Value
+from uadbench.files.truth import TruthFile, open_truth
+from uadbench.intervals import percentile_interval, resample_counts
+from uadbench.measures import MEASURES, Measured, Stratum, image_tally, pixel_tally, strata
+from uadbench.metrics.curves import pr_curve, roc_curve
+from uadbench.protocols import Protocol
+
+FEWEST_SUBJECTS = 5
+FALSE_POSITIVE_RATE = 0.05
+
+
+def score(
+    protocol: Protocol | str, images: Dataset | Path, truth: TruthFile | Path, predictions: PredictionFile | Path
+) -> Result:
+    """Every metric of the protocol, overall and per pathology, with 95 % subject-bootstrap intervals.
+
+    Source: protocols, "Metrics" and "Statistics".
+
+    Raises:
+        InvalidDataError: Files of different datasets, a dataset that the protocol is not about, predictions of other
+            images, or of another size.
+    """
+    rules = protocols.protocol(protocol) if isinstance(protocol, str) else protocol
+    dataset = images if isinstance(images, Dataset) else open_images(images)
+    known = truth if isinstance(truth, TruthFile) else open_truth(truth)
+    predicted = predictions if isinstance(predictions, PredictionFile) else open_predictions(predictions)
+    _require_one_dataset(rules, dataset, known, predicted)
+    have = len(set(predicted["test"].ids) & set(dataset["test"].ids)), len(dataset["test"])
+    complete = have[0] == have[1] and set(predicted["val"].ids) == set(dataset["val"].ids)
+    values, draws, curves = (
+        _measured(rules, dataset, known, predicted) if complete else (_incomplete(rules, have), (), {})
+    )
+    digests = dataset.digests
+    return Result(
+        schema="uadbench-result-v1",
+        protocol=ProtocolDigest(name=rules.name, digest=rules.digest, primary=rules.primary),
+        dataset=DatasetDigests(
+            name=dataset.card.name, version=dataset.card.version, identity=digests.identity, pixels=digests.pixels
+        ),
+        metric_version=metrics.VERSION,
+        provenance=predicted.provenance,
+        seal=predicted.seal,
+        values=tuple(values),
+        draws=tuple(draws),
+        curves=curves,
+        complete=have if complete else (min(have[0], have[1] - 1), have[1]),
+        warnings=tuple(_warnings(dataset, predicted)),
+    )
+
+
+def _require_one_dataset(rules: Protocol, dataset: Dataset, truth: TruthFile, predicted: PredictionFile) -> None:
+    identity = dataset.digests.identity
+    stated = predicted.provenance.get("dataset", {})
+    if truth.digests.identity != identity:
+        raise InvalidDataError(
+            f"{truth.path}: truth of identity {truth.digests.identity[:12]}, but {dataset.path} has "
+            f"{identity[:12]}. Give the two files of one dataset."
+        )
+    if rules.dataset != dataset.card.name or (rules.identity and rules.identity != identity):
+        raise InvalidDataError(
+            f"Protocol {rules.name} is about {rules.dataset} with identity {rules.identity[:12] or 'any'}; {dataset.path} is "
+            f"{dataset.card.name} with {identity[:12]}. Make the dataset again as `uadbench list datasets` says."
+        )
+    if stated.get("identity") != identity:
+        raise InvalidDataError(
+            f"{predicted.path}: predictions for {stated.get('name')} with identity {str(stated.get('identity'))[:12]}, not "
+            f"{dataset.card.name} with {identity[:12]}. Run the method on this dataset."
+        )
+    for split in ("val", "test"):
+        foreign = sorted(set(predicted[split].ids) - set(dataset[split].ids))
+        if foreign:
+            raise InvalidDataError(
+                f"{predicted.path}: {len(foreign)} predictions of images that are not in {split}, the "
+                f"first {foreign[0]!r}. Predict the images of {dataset.path} only."
+            )
+        if predicted[split].shape != dataset[split].shape[1:]:
+            raise InvalidDataError(
+                f"{predicted.path}: {split} maps are {predicted[split].shape}, images "
+                f"{dataset[split].shape[1:]}. Give maps of the images' size."
+            )
+
+
+def _measured(
+    rules: Protocol, dataset: Dataset, truth: TruthFile, predicted: PredictionFile
+) -> tuple[list[Value], Sequence[float], dict[str, Curve]]:
+    threshold = healthy_threshold(MapReader(dataset["val"], predicted["val"], rules.pixels), FALSE_POSITIVE_RATE)
+    evidence = gather(truth["test"], MapReader(dataset["test"], predicted["test"], rules.pixels), threshold)
+    weights = resample_counts(evidence.subjects, rules.resamples, rules.resample_seed)
+    values: list[Value] = []
+    draws: Sequence[float] = ()
+    parts = strata(evidence, OVERALL)
+    for stratum in parts:
+        for metric in rules.metrics:
+            value, measured = _value(metric, evidence, stratum, weights)
+            values.append(value)
+            if measured and metric == rules.primary and stratum is parts[0]:
+                draws = [round(float(draw), 7) for draw in measured.draws]
+    return values, draws, _curves(evidence, parts[0])
+
+
+def _value(
+    metric: str, evidence: Evidence, stratum: Stratum, weights: Float[np.ndarray, "r s"]
+) -> tuple[Value, Measured | None]:
+    try:
+        measured = MEASURES[metric](evidence, stratum, weights)
+    except UndefinedMetricError as error:
+        return Value(metric=metric, stratum=stratum.name, value=None, undefined=str(error)), None
+    rows = measured.rows
+    subjects = len(set(evidence.subject_of[rows]))
+    anomalous = len(set(evidence.subject_of[rows & evidence.truth.labels]))
+    low, high = percentile_interval(measured.draws) if anomalous >= FEWEST_SUBJECTS else (None, None)
+    return Value(
+        metric=metric,
+        stratum=stratum.name,
+        value=measured.value,
+        low=low,
+        high=high,
+        subjects=subjects,
+        images=int(rows.sum()),
+        cases=measured.cases,
+        details=measured.details,
+    ), measured
+
+
+def _incomplete(rules: Protocol, have: tuple[int, int]) -> list[Value]:
+    reason = f"incomplete: {have[0]} of {have[1]} test images are predicted, and every validation image must be."
+    return [Value(metric=metric, value=None, undefined=reason) for metric in rules.metrics]
+
+
+def _curves(evidence: Evidence, stratum: Stratum) -> dict[str, Curve]:
+    curves = {}
+    for level, counts in (("image", image_tally(evidence, stratum)), ("pixel", pixel_tally(evidence, stratum))):
+        if all(counts.totals):
+            for kind, curve in (("roc", roc_curve), ("pr", pr_curve)):
+                x, y = curve(counts)
+                curves[f"{level}_{kind}"] = Curve(x=tuple(np.round(x, 6).tolist()), y=tuple(np.round(y, 6).tolist()))
+    return curves
+
+
+def _warnings(dataset: Dataset, predicted: PredictionFile) -> list[str]:
+    warnings = []
+    if predicted.distinct_values < FEW_LEVELS:
+        warnings.append(
+            f"The test maps have {predicted.distinct_values} distinct values only; ties decide the pixel metrics."
+        )
+    if predicted.provenance.get("dataset", {}).get("pixels") != dataset.digests.pixels:
+        warnings.append("The method saw pixels with another digest than this copy of the dataset (same identity).")
+    return warnings

@@ -1,0 +1,15 @@
+"""The author's contract: named checks that a method must pass, each failing with a sentence that teaches.
+
+A plugin's contract test is three lines:
+
+    @pytest.mark.parametrize("check", uadbench.testing.checks(), ids=str)
+    def test_contract(check):
+        check.run(uadbench.testing.case("my-method", overrides={"epochs": 1}))
+
+A case is fitted once and shared by all checks; four checks fit again, so make slow methods short with `overrides`.
+"""
+
+from uadbench.testing.case import Case, case
+from uadbench.testing.checks import Check, Outcome, check_method, checks
+
+__all__ = ["Case", "Check", "Outcome", "case", "check_method", "checks"]

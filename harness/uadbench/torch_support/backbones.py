@@ -1,0 +1,88 @@
+"""Frozen ImageNet networks from timm, by name, with the input normalisation that each was trained with."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from uadbench.errors import ParameterError, UnknownNameError
+from uadbench.torch_support.weights import WeightsUsed, locate
+
+
+class Backbone(nn.Module):
+    """Feature maps of an ImageNet network at the given reductions of its input: 8 means an eighth of the side.
+
+    Frozen and always in eval mode; gradients reach the input.
+
+    Raises:
+        UnknownNameError: timm has no such network.
+        ParameterError: The network has no features at a reduction.
+        MissingWeightsError: Names the file to place and where.
+    """
+
+    def __init__(self, name: str, reductions: Sequence[int]) -> None:
+        super().__init__()
+        self.network, self.weights_used = pretrained(name, levels_at(name, reductions))
+        self.channels: tuple[int, ...] = tuple(self.network.feature_info.channels())
+        config = _config(name)
+        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1))
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "Backbone":  # noqa: ARG002 - batch statistics stay those of ImageNet
+        """Stays in eval mode."""
+        return super().train(False)
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _c _h _w"]]:
+        """Features of images in [0, 1] with one channel (repeated) or three: one map per reduction."""
+        rgb = images.expand(-1, 3, -1, -1)  # (n, 1 or 3, h, w) -> (n, 3, h, w)
+        features: list[Tensor] = self.network((rgb - self.mean) / self.std)
+        return features
+
+
+def pretrained(name: str, levels: tuple[int, ...] | None = None) -> tuple[Any, WeightsUsed]:
+    """The ImageNet classifier of that name in eval mode, or its feature levels, and the weights it has."""
+    config = _config(name)
+    file = locate(name, config.hf_hub_id)
+    state = _read(file.path)
+    if file.packaged:  # the same tensors in the same order under other names
+        state = dict(zip(timm.create_model(name).state_dict(), state.values(), strict=True))
+    as_features = {} if levels is None else {"features_only": True, "out_indices": levels}
+    network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **as_features)
+    return network.eval(), file.used
+
+
+def levels_at(name: str, reductions: Sequence[int]) -> tuple[int, ...]:
+    """Which of timm's feature levels have these reductions; the last one where several do."""
+    _config(name)
+    with torch.device("meta"):
+        offered: list[int] = timm.create_model(name, features_only=True).feature_info.reduction()
+    for reduction in reductions:
+        if reduction not in offered:
+            raise ParameterError(
+                f"The backbone {name!r} has features at 1/{', 1/'.join(map(str, offered))} of the input's side, "
+                f"none at 1/{reduction}. Choose another backbone."
+            )
+    return tuple(len(offered) - 1 - offered[::-1].index(reduction) for reduction in reductions)
+
+
+def _config(name: str) -> Any:
+    """What timm knows of the pretrained network."""
+    known = timm.list_models() + timm.list_models(pretrained=True)
+    if name not in known:
+        raise UnknownNameError("backbone", name, known, f"timm.list_models({name[:4] + '*'!r}, pretrained=True)")
+    return timm.get_pretrained_cfg(name)
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state

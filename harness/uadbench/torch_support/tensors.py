@@ -1,0 +1,55 @@
+"""Numpy images to torch tensors and back, and reading a source image by image.
+
+A detector predicts one image at a time: a convolution over eight images may differ in the last bit from one over a
+single image, and a map must not depend on who else is in the batch.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+from torch.nn import functional as F
+
+from uadbench.types import Images, ImageSource
+
+CHUNK = 64
+
+
+def to_tensor(pixels: Float32[np.ndarray, "*shape"], device: str = "cpu") -> Float[Tensor, "*shape"]:
+    """A copy of the pixels on the device; the caller's array is never shared.
+
+    The copy also aligns memory: the last bit of a sum may depend on the address that a vector instruction starts at.
+    """
+    return torch.tensor(np.ascontiguousarray(pixels), dtype=torch.float32, device=device)
+
+
+def to_array(tensor: Float[Tensor, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+    """The tensor as float32 numpy."""
+    array: np.ndarray = tensor.detach().to("cpu", torch.float32).numpy()
+    return array
+
+
+def each_image(images: Images, device: str) -> Iterator[Float[Tensor, "1 c h w"]]:
+    """The images one by one."""
+    for row in range(len(images)):
+        yield to_tensor(images.pixels[row : row + 1], device)
+
+
+def each_image_of(source: ImageSource, device: str) -> Iterator[Float[Tensor, "1 c h w"]]:
+    """The images of a source one by one, read in chunks."""
+    for start in range(0, len(source), CHUNK):
+        yield from each_image(source[start : start + CHUNK], device)
+
+
+def read(source: ImageSource, prepare: Callable[[Float[Tensor, "1 c h w"]], Tensor]) -> Float[Tensor, "n ..."]:
+    """Every image of a source, prepared (resized, say) while it is read, so that only the small one stays in memory."""
+    return torch.cat([prepare(image) for image in each_image_of(source, "cpu")])
+
+
+def resized(images: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Tensor, "n c a b"]:
+    """Bilinear, with antialiasing where the images shrink; the same tensor if nothing changes."""
+    if tuple(images.shape[-2:]) == size:
+        return images
+    return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
