@@ -1,1 +1,1 @@
-"""What plugins built on torch share. Each module imports torch when it is itself imported, and nothing imports them here."""
+"""What plugins built on torch share. This file imports nothing, so that torch loads with the first use."""

@@ -1,5 +1,6 @@
 """Frozen ImageNet networks from timm, by name, with the input normalisation that each was trained with."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 
 from uadbench.errors import ParameterError, UnknownNameError
 from uadbench.torch_support.weights import WeightsUsed, locate
+
+# feature levels leave the classifier's weights over, which is no news
+logging.getLogger("timm.models._builder").setLevel(logging.ERROR)
 
 
 class Backbone(nn.Module):
@@ -34,8 +38,8 @@ class Backbone(nn.Module):
         self.requires_grad_(False)
         self.eval()
 
-    def train(self, mode: bool = True) -> "Backbone":  # noqa: ARG002 - batch statistics stay those of ImageNet
-        """Stays in eval mode."""
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stays in eval mode: batch statistics are those of ImageNet."""
         return super().train(False)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _c _h _w"]]:

@@ -1,0 +1,140 @@
+"""PatchCore: distance to the nearest of a coreset of healthy patch features.
+
+Source: Roth et al., CVPR 2022, arXiv:2106.08265, sec. 3 (features, coreset, score); squared distances as in the
+authors' experiments.
+Deviates: grey image repeated to 3 channels; resized without a crop; neighbourhoods are averaged before channels are
+pooled, not both at once; the coreset starts from one random patch; the score's re-weighting (eq. 7) is off by default.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from uadbench import FitContext, Images, ImageSource, Prediction, Progress
+from uadbench.torch_support.backbones import Backbone
+from uadbench.torch_support.determinism import deterministic, generator
+from uadbench.torch_support.tensors import each_image, each_image_of, resized, to_array
+from uadbench.torch_support.weights import require_same
+from uadbench_patchcore._memory import coreset, nearest, project, reweighted
+from uadbench_patchcore._patches import REDUCTIONS, extract, grid, require_large_enough
+
+
+@dataclass(frozen=True)
+class PatchCore:
+    """A memory of healthy patches.
+
+    `size` is the side images are resized to; `coreset` the share of all patches that is kept; `candidates` how many,
+    drawn at random, it is chosen from (0 = all); `projection` the dimensions it is chosen in (0 = all); `pooled` the
+    length of a patch feature (0 = as the backbone gives it); `sigma` of the map's smoothing in pixels of the image;
+    `reweight` applies eq. 7 with `neighbours`.
+    """
+
+    backbone: str = "wide_resnet50_2.tv_in1k"
+    size: int = 224
+    coreset: float = 0.1
+    candidates: int = 0
+    projection: int = 128
+    pooled: int = 1024
+    sigma: float = 4.0
+    reweight: bool = False
+    neighbours: int = 9
+
+    def __post_init__(self) -> None:
+        if not 0 < self.coreset <= 1:
+            raise ValueError(f"coreset is {self.coreset}. Give the share of patches to keep, above 0 and up to 1.")
+        if self.size < 2 * REDUCTIONS[-1]:
+            raise ValueError(f"size is {self.size}. Give at least {2 * REDUCTIONS[-1]} px, two backbone strides.")
+        for name in ("candidates", "projection", "pooled", "sigma"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}. Give 0 (off) or more.")
+        if self.neighbours < 2:
+            raise ValueError(f"neighbours is {self.neighbours}. Give at least 2: the nearest is one of them.")
+
+    def fit(self, train: ImageSource, val: ImageSource, context: FitContext) -> "PatchDetector":
+        """Keeps a coreset of the patches of all training images."""
+        require_large_enough(train.shape)
+        with deterministic(context.seed, context.device), torch.inference_mode():
+            backbone = Backbone(self.backbone, REDUCTIONS).to(context.device)
+            patches = self._candidates(backbone, train, context)  # (p, d)
+            kept = max(1, round(self.coreset * len(train) * grid(self.size) ** 2))
+            points = project(patches, self.projection, context.seed)
+            rows = coreset(points, min(kept, len(points)), context.seed)
+        return PatchDetector(self, backbone, patches[rows.to(patches.device)].clone(), context.device)
+
+    def _candidates(self, backbone: Backbone, train: ImageSource, context: FitContext) -> Float[Tensor, "p d"]:
+        """The patches that the coreset is chosen from."""
+        per_image = grid(self.size) ** 2
+        total = len(train) * per_image
+        order = torch.randperm(total, generator=generator(context.seed))
+        wanted = torch.zeros(total, dtype=torch.bool)
+        wanted[order[: self.candidates or total]] = True
+        found = []
+        for row, image in enumerate(each_image_of(train, context.device)):
+            mine = wanted[row * per_image : (row + 1) * per_image].to(context.device)
+            found.append(extract(backbone, image, self.size, self.pooled)[mine])
+            context.report(Progress(row + 1, len(train), "images"))
+        return torch.cat(found)
+
+    @classmethod
+    def load(cls, folder: Path, device: str) -> "PatchDetector":
+        """The detector that `save` wrote, on the same weights.
+
+        Raises:
+            MissingWeightsError: The backbone's weights are missing, or others.
+        """
+        saved = json.loads((folder / "patchcore.json").read_text())
+        method = cls(**saved["method"])
+        backbone = Backbone(method.backbone, REDUCTIONS).to(device)
+        require_same(backbone.weights_used, saved["weights"])
+        bank = torch.load(folder / "bank.pt", map_location=device, weights_only=True)
+        return PatchDetector(method, backbone, bank, device)
+
+
+@dataclass(frozen=True, slots=True)
+class PatchDetector:
+    """A memory bank. Map: squared distance of each patch to the bank, drawn up and smoothed; score: the largest."""
+
+    method: PatchCore
+    backbone: Backbone
+    bank: Float[Tensor, "m d"]
+    device: str
+
+    @property
+    def weights(self) -> tuple[Mapping[str, str], ...]:
+        """The pretrained weights in use."""
+        return (self.backbone.weights_used.record(),)
+
+    def predict(self, images: Images) -> Prediction:
+        """Maps and scores, image by image."""
+        n, *shape = images.pixels.shape
+        require_large_enough(tuple(shape))
+        maps, scores = np.empty((n, *shape[1:]), np.float32), np.empty(n, np.float64)
+        with torch.inference_mode():
+            for row, image in enumerate(each_image(images, self.device)):
+                maps[row], scores[row] = self._judge(image)
+        return Prediction(maps, scores)
+
+    def _judge(self, image: Float[Tensor, "1 c h w"]) -> tuple[Float32[np.ndarray, "h w"], float]:
+        patches = extract(self.backbone, image, self.method.size, self.method.pooled)  # (p, d)
+        distances, rows = nearest(patches, self.bank)
+        side = grid(self.method.size)
+        enlarged = resized(distances.view(1, 1, side, side), tuple(image.shape[-2:]))  # (p,) -> (1, 1, h, w)
+        worst = int(distances.argmax())
+        score = distances[worst]
+        if self.method.reweight:
+            score = reweighted(patches[worst], score, self.bank, int(rows[worst]), self.method.neighbours)
+        return gaussian_filter(to_array(enlarged)[0, 0], self.method.sigma), float(score)
+
+    def save(self, folder: Path) -> None:
+        """Writes the bank, the parameters and which weights they need."""
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {"method": asdict(self.method), "weights": self.weights[0]}
+        (folder / "patchcore.json").write_text(json.dumps(about))
+        torch.save(self.bank, folder / "bank.pt")
