@@ -8,7 +8,6 @@ from uadbench.errors import ContractError, EnvironmentProblemError, UadbenchErro
 from uadbench.testing import declaring, predicting, sizing
 from uadbench.testing.case import Case, case
 
-
 CHECKS: dict[str, Callable[[Case], None]] = {
     "frozen": declaring.frozen,
     "presets": declaring.presets,

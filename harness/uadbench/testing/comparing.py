@@ -7,14 +7,19 @@ from uadbench.testing.case import Case
 from uadbench.types import Images, Prediction
 
 
-def require_shapes(subject: Case, images: Images, found: Prediction) -> None:
-    n, c, h, w = images.pixels.shape
+def require_map_shape(subject: Case, images: Images, found: Prediction) -> None:
+    """Refuses maps that are not one (h, w) per image."""
+    n, _, h, w = images.pixels.shape
     if found.maps.shape != (n, h, w):
         raise ContractError(
             f"{subject.name}: images {images.pixels.shape} gave maps {found.maps.shape}. Return one map ({h}, {w}) per "
             "image: average over channels, resize or pad back to the size of the image."
         )
-    if found.reconstructions is not None and found.reconstructions.shape != (n, c, h, w):
+
+
+def require_reconstruction_shape(subject: Case, images: Images, found: Prediction) -> None:
+    """Refuses reconstructions that are not shaped like the images."""
+    if found.reconstructions is not None and found.reconstructions.shape != images.pixels.shape:
         raise ContractError(
             f"{subject.name}: images {images.pixels.shape} gave reconstructions {found.reconstructions.shape}. "
             "Return them in the shape of the images."
@@ -22,6 +27,7 @@ def require_shapes(subject: Case, images: Images, found: Prediction) -> None:
 
 
 def require_same(expected: Prediction, found: Prediction, what: str, remedy: str) -> None:
+    """Refuses two predictions that differ in any bit."""
     for name in ("maps", "scores", "reconstructions"):
         left, right = getattr(expected, name), getattr(found, name)
         if left is None and right is None:
@@ -34,6 +40,8 @@ def require_same(expected: Prediction, found: Prediction, what: str, remedy: str
 
 
 def joined(parts: list[Prediction], *, reverse: bool) -> Prediction:
+    """The predictions of several batches as one, in reverse order if asked."""
+
     def join(arrays: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(arrays)[:: -1 if reverse else 1]
 

@@ -3,12 +3,13 @@
 from uadbench.errors import ContractError
 from uadbench.testing.blobs import blanks, copied, read_only
 from uadbench.testing.case import Case
-from uadbench.testing.comparing import joined, require_same, require_shapes
+from uadbench.testing.comparing import joined, require_map_shape, require_reconstruction_shape, require_same
 
 
 def shapes(subject: Case) -> None:
     """Maps, scores and reconstructions have the shape of the images."""
-    require_shapes(subject, subject.images, subject.prediction)
+    require_map_shape(subject, subject.images, subject.prediction)
+    require_reconstruction_shape(subject, subject.images, subject.prediction)
 
 
 def finite(subject: Case) -> None:

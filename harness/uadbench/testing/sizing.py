@@ -3,7 +3,7 @@
 from uadbench.errors import ContractError, EnvironmentProblemError, UadbenchError
 from uadbench.testing.blobs import blobs
 from uadbench.testing.case import Case
-from uadbench.testing.comparing import require_shapes
+from uadbench.testing.comparing import require_map_shape
 from uadbench.types import Images, Prediction
 
 
@@ -17,14 +17,14 @@ def odd_size(subject: Case) -> None:
         raise
     except UadbenchError:
         return
-    require_shapes(subject, images, found)
+    require_map_shape(subject, images, found)
 
 
 def min_size(subject: Case) -> None:
     """Images as small as the spec's min_size work."""
     least = subject.spec.min_size
     try:
-        _fitted_at(subject, least, least)
+        require_map_shape(subject, *_fitted_at(subject, least, least))
     except EnvironmentProblemError:
         raise
     except UadbenchError as error:
