@@ -112,7 +112,7 @@ def select(frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, dict[str, int
 
 
 def matching(frame: pd.DataFrame, where: str) -> pd.Series:
-    """Which rows the expression `where` is true for; a comparison with an empty field is false.
+    """Which rows the expression `where` is true for; an empty number is unequal to all and neither above nor below.
 
     Raises:
         UsageError: No expression over the columns, or one that is not true or false.
