@@ -155,7 +155,8 @@ def resolve(target: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         raise MissingLibraryError(
-            f"{target} needs the library {error.name!r}, which is not installed. Install it with `pip install {error.name}`."
+            f"{target} needs the library {error.name!r}, which is not installed. "
+            f"Install it with `pip install {error.name}`."
         ) from error
 
 

@@ -71,13 +71,13 @@ def _require_one_dataset(rules: Protocol, dataset: Dataset, truth: TruthFile, pr
         )
     if rules.dataset != dataset.card.name or (rules.identity and rules.identity != identity):
         raise InvalidDataError(
-            f"Protocol {rules.name} is about {rules.dataset} with identity {rules.identity[:12] or 'any'}; {dataset.path} is "
-            f"{dataset.card.name} with {identity[:12]}. Make the dataset again as `uadbench list datasets` says."
+            f"Protocol {rules.name} is about {rules.dataset} with identity {rules.identity[:12] or 'any'}; {dataset.path} "
+            f"is {dataset.card.name} with {identity[:12]}. Make the dataset again as `uadbench list datasets` says."
         )
     if stated.get("identity") != identity:
         raise InvalidDataError(
-            f"{predicted.path}: predictions for {stated.get('name')} with identity {str(stated.get('identity'))[:12]}, not "
-            f"{dataset.card.name} with {identity[:12]}. Run the method on this dataset."
+            f"{predicted.path}: predictions for {stated.get('name')} with identity {str(stated.get('identity'))[:12]}, "
+            f"not {dataset.card.name} with {identity[:12]}. Run the method on this dataset."
         )
     for split in ("val", "test"):
         foreign = sorted(set(predicted[split].ids) - set(dataset[split].ids))
@@ -93,11 +93,27 @@ def _require_one_dataset(rules: Protocol, dataset: Dataset, truth: TruthFile, pr
             )
 
 
+def evidence_of(rules: Protocol, dataset: Dataset, truth: TruthFile, predicted: PredictionFile) -> Evidence:
+    """What the metrics are counted from, with the threshold from healthy validation maps.
+
+    Raises:
+        InvalidDataError: Predictions of other data, or of some images only.
+    """
+    _require_one_dataset(rules, dataset, truth, predicted)
+    for split in ("val", "test"):
+        if len(predicted[split]) != len(dataset[split]):
+            raise InvalidDataError(
+                f"{predicted.path}: {len(predicted[split])} of {len(dataset[split])} images of {split} are "
+                "predicted. Predict all of them."
+            )
+    threshold = healthy_threshold(MapReader(dataset["val"], predicted["val"], rules.pixels), FALSE_POSITIVE_RATE)
+    return gather(truth["test"], MapReader(dataset["test"], predicted["test"], rules.pixels), threshold)
+
+
 def _measured(
     rules: Protocol, dataset: Dataset, truth: TruthFile, predicted: PredictionFile
 ) -> tuple[list[Value], Sequence[float], dict[str, Curve]]:
-    threshold = healthy_threshold(MapReader(dataset["val"], predicted["val"], rules.pixels), FALSE_POSITIVE_RATE)
-    evidence = gather(truth["test"], MapReader(dataset["test"], predicted["test"], rules.pixels), threshold)
+    evidence = evidence_of(rules, dataset, truth, predicted)
     weights = resample_counts(evidence.subjects, rules.resamples, rules.resample_seed)
     values: list[Value] = []
     draws: Sequence[float] = ()

@@ -195,10 +195,12 @@ def leaderboard(protocol: Protocol, entries: Sequence[Entry]) -> Leaderboard:
     _require_one_board(protocol, [result for entry in entries for result in entry.results])
     names = variants([entry.results for entry in entries])
     rows = [_row(protocol, entry, variant) for entry, variant in zip(entries, names, strict=True)]
-    rankable = [row for row in rows if row.complete and row.cell(protocol.primary).value is not None]
-    rest = [row for row in rows if row not in rankable]
-    ranked = sorted(_ranked(protocol.primary, rankable), key=lambda row: (-_value(row, protocol.primary), row.label))
-    rest.sort(key=lambda row: (not row.complete, row.label))
+    primary = protocol.primary
+    rankable = [row for row in rows if row.complete and row.cell(primary).value is not None]
+    unvalued = [row for row in rows if row.complete and row.cell(primary).value is None]
+    incomplete = [row for row in rows if not row.complete]
+    ranked = sorted(_ranked(primary, rankable), key=lambda row: (-_value(row, primary), row.label))
+    rest = [row for some in (unvalued, incomplete) for row in sorted(some, key=lambda row: row.label)]
     return Leaderboard(protocol, (*ranked, *rest))
 
 

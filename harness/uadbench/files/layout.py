@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import h5py
 import numpy as np
 
 from uadbench.errors import EnvironmentProblemError, InvalidDataError
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -71,15 +75,15 @@ def space_checked(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        text = str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text or "errno = 28" in text:
+    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError when closing a file fails
+        code, text = getattr(error, "errno", None), str(error)
+        if code in _FULL or any(f"errno = {number}" in text for number in _FULL):
             raise EnvironmentProblemError(
                 f"{path}: no space left on the device. Free some space and run again."
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if code in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise EnvironmentProblemError(
-                f"{path}: may not be written ({error.strerror}). Choose another folder."
+                f"{path}: may not be written ({os.strerror(code)}). Choose another folder."
             ) from error
         raise
 

@@ -10,7 +10,6 @@ from uadbench.errors import InvalidDataError
 from uadbench.files.digest import digest_json
 from uadbench.files.layout import write_text_atomically
 
-SCHEMA = "uadbench-result-v1"
 OVERALL = "all"
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -69,7 +68,7 @@ class Result(Frozen):
     `provenance` is what the prediction file says of its making; `seal` is the digest of that file's content.
     """
 
-    schema_name: Literal["uadbench-result-v1"] = Field(SCHEMA, alias="schema", serialization_alias="schema")
+    schema_name: Literal["uadbench-result-v1"] = Field("uadbench-result-v1", alias="schema")
     protocol: ProtocolDigest
     dataset: DatasetDigests
     metric_version: str

@@ -95,7 +95,7 @@ class PixelCounter:
         flat = np.ravel(maps)
         marked = None if masks is None else np.ravel(masks)
         if marked is not None and marked.shape != flat.shape:
-            raise InvalidDataError(f"Maps {np.shape(maps)} and masks {np.shape(masks)} differ in shape. Give one size.")
+            raise InvalidDataError(f"Maps of {flat.size} pixels and masks of {marked.size} differ. Give one size.")
         for start in range(0, len(flat), _BLOCK):
             block = keys(flat[start : start + _BLOCK])
             low, high = int(block.min()), int(block.max()) + 1

@@ -74,7 +74,8 @@ def read_protocol(path: Path) -> Protocol:
 
 
 def _protocol(rules: dict[str, Any]) -> Protocol:
-    return Protocol(**{key: tuple(value) if isinstance(value, list) else value for key, value in rules.items()})
+    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in rules.items()}
+    return Protocol(**plain)
 
 
 @cache

@@ -12,6 +12,9 @@ from uadbench.datasets.manifest.sources import Source
 from uadbench.errors import InvalidDataError, UsageError
 from uadbench.files.dataset import Sample
 
+# Boxes in a manifest are often scaled and printed; this much of a pixel outside is the printing.
+ROUNDING = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -53,7 +56,7 @@ def read_sample(pictures: Source, row: Row, options: ImportOptions) -> Reading:
 
 def _require_boxes_inside(row: Row, geometry: Geometry) -> None:
     for x, y, w, h in row.boxes:
-        if x < 0 or y < 0 or x + w > geometry.width or y + h > geometry.height:
+        if min(x, y) < -ROUNDING or x + w > geometry.width + ROUNDING or y + h > geometry.height + ROUNDING:
             raise InvalidDataError(
                 f"{row.where}: box ({x:g}, {y:g}, {w:g}, {h:g}) does not lie in {geometry.width} x {geometry.height} "
                 "pixels. Give x, y, width, height in pixels of the stored image."

@@ -18,22 +18,22 @@ Pose = tuple[float, float, float]
 
 
 def motion(patient: Patient, generator: np.random.Generator) -> Change:
-    """A head that moves 2 to 5 times; the whole image is anomalous."""
+    """A head that moves 2 to 5 times and comes back; the whole image is anomalous."""
     moves = int(generator.integers(2, 6))
-    starts = np.sort(generator.choice(np.arange(8, SIZE - 8), moves, replace=False))
+    edges = np.sort(generator.choice(np.arange(8, SIZE - 8), (moves, 2), replace=False))
     severity = generator.uniform(0.5, 1.0)
     poses = [tuple(severity * generator.normal(0.0, 2.5, 3)) for _ in range(moves)]
-    move = partial(moved_scan, starts=starts.tolist(), poses=poses)
+    move = partial(moved_scan, stretches=edges.tolist(), poses=poses)
     return Change(patient.image, patient.foreground, motion=move)
 
 
 def moved_scan(
-    image: Float[np.ndarray, "h w"], *, starts: list[int], poses: list[Pose]
+    image: Float[np.ndarray, "h w"], *, stretches: list[tuple[int, int]], poses: list[Pose]
 ) -> Float[np.ndarray, "h w"]:
-    """The image when each stretch of k-space lines, from its start to the next, sees the head in its pose."""
+    """The image when each stretch of k-space lines, first to last, sees the head in its pose."""
     lines = np.fft.fftshift(np.fft.fft2(image))
     still = lines.copy()
-    for first, last, pose in zip(starts, [*starts[1:], SIZE], poses, strict=True):
+    for (first, last), pose in zip(stretches, poses, strict=True):
         lines[first:last] = np.fft.fftshift(np.fft.fft2(_posed(image, pose)))[first:last]
     centre = slice(SIZE // 2 - 3, SIZE // 2 + 4)
     lines[centre] = still[centre]

@@ -1,0 +1,5 @@
+"""`python -m uadbench` is the command `uadbench`."""
+
+from uadbench.cli import main
+
+main()

@@ -1,0 +1,114 @@
+"""The page: a leaderboard as one HTML file that loads nothing from the network."""
+
+import base64
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from uadbench.board import curves, heat
+from uadbench.board.captions import caption, number, span
+from uadbench.board.facts import Facts, facts_from
+from uadbench.board.rows import Cell, Leaderboard, Row
+from uadbench.board.tables import latex, markdown, marks
+from uadbench.board.variants import plain
+from uadbench.files.layout import write_text_atomically
+
+
+def write_board(board: Leaderboard, folder: Path, *, facts: Facts | None = None) -> Path:
+    """Write `<protocol>.html`, `.md` and `.tex` into a folder, each whole or not at all; returns the path of the page.
+
+    Raises:
+        EnvironmentProblemError: The folder cannot be written.
+    """
+    path = Path(folder) / f"{board.protocol.name}.html"
+    write_text_atomically(path, render_page(board, facts=facts))
+    write_text_atomically(path.with_suffix(".md"), markdown(board))
+    write_text_atomically(path.with_suffix(".tex"), latex(board))
+    return path
+
+
+def render_page(board: Leaderboard, *, facts: Facts | None = None) -> str:
+    """The page as HTML. All text of results is escaped, and only the page's own two scripts may run."""
+    plots = curves.plots(board)
+    known = facts or facts_from(board)
+    script = _asset("board.js")
+    plotly = _plotly() if plots["kinds"] else ""
+    return _environment(board).get_template("board.html.j2").render(
+        board=board,
+        facts=known,
+        heats=heat.heats(board, known),
+        plots=plots,
+        style=Markup(_asset("board.css")),
+        script=Markup(script),
+        plotly=Markup(plotly),
+        policy=_policy(script, plotly),
+    )
+
+
+def _environment(board: Leaderboard) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("uadbench.board"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    low, high = scale = _scale(board)
+    environment.globals |= {
+        "caption": caption, "number": number, "span": span, "plain": plain, "provenance": provenance,
+        "spread": _spread, "realised": _realised, "short": _short, "scale": scale,
+        "place": lambda value: round(100 * (value - low) / (high - low), 2),
+        "primary_of": lambda result: cell_text(_cell_of(result, board.protocol.primary)),
+    }  # fmt: skip
+    return environment
+
+
+def _asset(name: str) -> str:
+    return files("uadbench.board").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _policy(*scripts: str) -> str:
+    """A content security policy that lets exactly these scripts run and nothing be fetched."""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts if script)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
+
+
+def _scale(board: Leaderboard) -> tuple[float, float]:
+    """The ends of the axis on which the primary metric's intervals are drawn."""
+    cells = [row.cell(board.protocol.primary) for row in board.rows]
+    ends = [end for cell in cells for end in (cell.low, cell.high, cell.value) if end is not None]
+    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _spread(cell: Cell) -> str:
+    """The least and most of several seeds, or nothing."""
+    return span(cell.least, cell.most) if cell.seeds > 1 and cell.least is not None and cell.most is not None else ""
+
+
+def _realised(cell: Cell) -> dict[str, Any]:
+    """The false-positive rate that a threshold had on healthy test images, if the metric has a threshold."""
+    rate, low, high = (cell.details.get(f"realised_fpr{end}") for end in ("", "_low", "_high"))
+    if rate is None or cell.value is None:
+        return {}
+    return {"rate": number(rate), "span": span(low, high) if low is not None and high is not None else ""}
+
+
+def _short(digest: str) -> str:
+    return digest[:12]
+
+
+def provenance(row: Row) -> list[tuple[str, str]]:
+    """What a row says of its making, as pairs of heading and text."""
+    known = row.entry.provenance
+    named = ("paper", "distribution", "distribution_version", "harness_version", "device", "precision", "versions", "hardware")
+    pairs = [(name.replace("_", " "), plain(known[name])) for name in named if known.get(name)]
+    return pairs

@@ -1,0 +1,107 @@
+"""The leaderboard as a table in Markdown, LaTeX and on the terminal: the same rows and the same numbers as the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from uadbench.board.captions import caption, number, span
+from uadbench.board.rows import Cell, Leaderboard, Row
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+DASH = "–"
+_LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+          "–": "--"}  # fmt: skip
+_MARKDOWN = {"\\": "\\\\", "|": "\\|", "<": "&lt;", ">": "&gt;", "*": "\\*", "_": "\\_", "`": "\\`", "[": "\\[",
+             "]": "\\]", "&": "&amp;"}  # fmt: skip
+Text = Callable[[str], str]
+
+
+def marks(row: Row) -> tuple[str, ...]:
+    """The words that qualify a row: canary, provisional, incomplete n/N."""
+    words = ["canary"] if row.canary else []
+    words += ["provisional"] if row.provisional else []
+    words += [] if row.complete else [f"incomplete {row.predicted[0]}/{row.predicted[1]}"]
+    return tuple(words)
+
+
+def headings(board: Leaderboard) -> list[str]:
+    """The columns' headings: rank, method, seeds, then the metrics, the primary one first."""
+    return ["Rank", "Method", "Seeds", *(caption(metric).title for metric in board.metrics)]
+
+
+def cell_text(cell: Cell) -> str:
+    """Value and interval, or a dash."""
+    if cell.value is None:
+        return DASH
+    interval = f" ({span(cell.low, cell.high)})" if cell.low is not None and cell.high is not None else ""
+    return f"{number(cell.value)}{interval}"
+
+
+def markdown(board: Leaderboard) -> str:
+    """The table in Markdown, the best value of a column in bold."""
+    table = tabulate(_lines(board, _escaped(_MARKDOWN), "**{}**".format), [_escaped(_MARKDOWN)(one) for one in headings(board)],
+                     tablefmt="pipe", disable_numparse=True)
+    return f"# {_escaped(_MARKDOWN)(board.protocol.title)}\n\n{table}\n\n{_escaped(_MARKDOWN)(_note(board))}\n"
+
+
+def latex(board: Leaderboard) -> str:
+    """The table in LaTeX for the packages booktabs and inputenc (utf8), the best value of a column in bold."""
+    escape = _escaped(_LATEX)
+    table = tabulate(_lines(board, escape, r"\textbf{{{}}}".format), [escape(one) for one in headings(board)],
+                     tablefmt="latex_raw", disable_numparse=True)
+    for rule in ("toprule", "midrule", "bottomrule"):
+        table = table.replace(r"\hline", f"\\{rule}", 1)
+    return f"% {board.protocol.name}, primary metric {board.protocol.primary}; \\usepackage{{booktabs}}\n" \
+           f"{table}\n% {_note(board)}\n"  # fmt: skip
+
+
+def terminal_table(board: Leaderboard) -> Table:
+    """The table for the terminal."""
+    from rich.table import Table
+    from rich.text import Text as Styled
+
+    table = Table(title=board.protocol.title, title_justify="left", header_style="bold", row_styles=["", "dim"])
+    for place, heading in enumerate(headings(board)):
+        table.add_column(heading, justify="left" if place == 1 else "right", no_wrap=place != 1)
+    for row in board.rows:
+        values = [
+            Styled(cell_text(row.cell(metric)), style="bold" if board.is_best(row, metric) else "")
+            for metric in board.metrics
+        ]
+        table.add_row(row.rank_text, Styled(_name(row)), str(len(row.entry.results)), *values)
+    return table
+
+
+def _lines(board: Leaderboard, escape: Text, bold: Text) -> list[list[str]]:
+    lines = []
+    for row in board.rows:
+        line = [escape(row.rank_text), escape(_name(row)), str(len(row.entry.results))]
+        for metric in board.metrics:
+            text = cell_text(row.cell(metric))
+            value, _, interval = text.partition(" ")
+            best = board.is_best(row, metric)
+            line.append(" ".join(part for part in (bold(value) if best else escape(value), escape(interval)) if part))
+        lines.append(line)
+    return lines
+
+
+def _name(row: Row) -> str:
+    words = marks(row)
+    return f"{row.label} [{', '.join(words)}]" if words else row.label
+
+
+def _note(board: Leaderboard) -> str:
+    return (
+        f"Protocol {board.protocol.name}. In parentheses the 95 % interval from {board.protocol.resamples} resamples of "
+        "subjects; rank intervals from paired tests, Holm-adjusted."
+    )
+
+
+def _escaped(rules: dict[str, str]) -> Text:
+    return lambda text: "".join(rules.get(character, character) for character in " ".join(text.split()))

@@ -1,0 +1,36 @@
+"""What the commands share on the terminal: a console, tables, and JSON for machines."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+PIPED_WIDTH = 160
+
+
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; text is shown as it is, never as markup."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for place, column in enumerate(columns):
+        table.add_column(column, no_wrap=place == 0)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
+
+
+def say_json(records: Iterable[Mapping[str, Any]]) -> None:
+    """Print records as one JSON array."""
+    click.echo(json.dumps(list(records), indent=1, default=str))
+
+
+def seconds(value: float | None) -> str:
+    """A duration for people: `12 s`, `3 min 20 s`, or a dash."""
+    if value is None:
+        return "–"
+    return f"{value:.0f} s" if value < 90 else f"{int(value) // 60} min {int(value) % 60} s"

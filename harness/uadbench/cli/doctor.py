@@ -1,0 +1,73 @@
+"""`uadbench doctor`: what this environment has, and what to do about what it lacks."""
+
+import click
+
+from uadbench.cli.console import say_json, show
+from uadbench.cli.listing import as_json
+
+
+@click.command()
+@as_json
+def doctor(as_json: bool) -> None:
+    """Say what is installed and what is missing. Exit code 4 if a plugin is broken."""
+    import sys
+
+    from uadbench import plugins
+
+    registry = plugins.registry()
+    registry.methods()
+    findings = [*_place(), *_libraries(), *_devices()]
+    findings += [(f"plugin {one.origin.distribution}", "broken", one.error) for one in registry.broken]
+    if as_json:
+        say_json({"what": what, "state": state, "note": note} for what, state, note in findings)
+    else:
+        show("uadbench doctor", ("what", "state", "note"), findings)
+    if registry.broken:
+        sys.exit(4)
+
+
+def _place() -> list[tuple[str, str, str]]:
+    import platform
+    import shutil
+
+    from uadbench import __version__
+    from uadbench.home import home
+
+    existing = next(folder for folder in (home(), *home().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free / 2**30
+    return [
+        ("uadbench", __version__, f"Python {platform.python_version()} on {platform.platform()}"),
+        ("workspace", str(home()), f"{free:.0f} GiB free" + ("" if free > 2 else "; runs need space, free some")),
+    ]
+
+
+def _libraries() -> list[tuple[str, str, str]]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    uses = {
+        "nilearn": "brain-phantom-v1: pip install 'uadbench[phantom]'",
+        "pandas": "importing data: pip install 'uadbench[import]'",
+        "scikit-image": "importing data: pip install 'uadbench[import]'",
+        "pytest-benchmark": "latency: pip install 'uadbench[latency]'",
+        "torch": "most methods: pip install 'uadbench[torch]'",
+        "timm": "pretrained backbones: pip install 'uadbench[torch]'",
+    }
+    findings = []
+    for name, use in uses.items():
+        try:
+            findings.append((name, version(name), use.partition(":")[0]))
+        except PackageNotFoundError:
+            findings.append((name, "missing", use))
+    return findings
+
+
+def _devices() -> list[tuple[str, str, str]]:
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        return []
+    import torch
+
+    if not torch.cuda.is_available():
+        return [("device", "cpu", f"{torch.get_num_threads()} threads; torch sees no CUDA device")]
+    return [("device", f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(torch.cuda.device_count())]

@@ -1,0 +1,172 @@
+"""`uadbench list`: what is installed, known and done."""
+
+from typing import Any
+
+import click
+
+from uadbench.cli.console import say_json, seconds, show
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+@click.group("list")
+def list_() -> None:
+    """List methods, datasets, protocols or runs."""
+
+
+@list_.command()
+@click.argument("name", required=False)
+@as_json
+def methods(name: str | None, as_json: bool) -> None:
+    """Installed methods, and plugins that do not load; with NAME its presets and parameters."""
+    from uadbench import plugins
+
+    if name:
+        return _method(name, as_json)
+    registry = plugins.registry()
+    found, broken = registry.methods(), registry.broken
+    if as_json:
+        records = [_facts(one) for one in found.values()]
+        records += [{"broken": one.name, "distribution": one.origin.distribution, "error": one.error} for one in broken]
+        return say_json(records)
+    show(
+        f"{len(found)} methods",
+        ("name", "", "title", "presets", "from"),
+        [
+            (
+                one.spec.name,
+                "canary" if one.spec.canary else "",
+                one.spec.title,
+                ", ".join(one.spec.presets),
+                f"{one.origin.distribution} {one.origin.version}",
+            )
+            for one in found.values()
+        ],
+    )
+    for one in broken:
+        click.secho(f"broken: {one.name} of {one.origin.distribution} {one.origin.version}: {one.error}", fg="yellow")
+    return None
+
+
+def _facts(one: Any) -> dict[str, Any]:
+    spec, origin = one.spec, one.origin
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "paper": spec.paper,
+        "canary": spec.canary,
+        "presets": dict(spec.presets),
+        "stochastic": spec.stochastic,
+        "reconstructs": spec.reconstructs,
+        "weights": list(spec.weights),
+        "min_size": spec.min_size,
+        "distribution": origin.distribution,
+        "version": origin.version,
+    }
+
+
+def _method(name: str, as_json: bool) -> None:
+    import dataclasses
+
+    from uadbench import plugins
+
+    one = plugins.method(name)
+    fields = dataclasses.fields(plugins.method_class(name))
+    if as_json:
+        return say_json([{**_facts(one), "params": {field.name: field.default for field in fields}}])
+    click.echo(f"{name}: {one.spec.title}\n{one.spec.paper}".rstrip())
+    presets = one.spec.presets
+    show(
+        "",
+        ("parameter", "default", *presets),
+        [
+            (
+                field.name,
+                repr(field.default),
+                *(repr(preset[field.name]) if field.name in preset else "" for preset in presets.values()),
+            )
+            for field in fields
+        ],
+    )
+    return None
+
+
+@list_.command()
+@as_json
+def datasets(as_json: bool) -> None:
+    """Datasets that can be made or imported, and those in the workspace."""
+    from uadbench import plugins
+    from uadbench.home import data_folder
+    from uadbench.runs.plan import made
+
+    known, here = plugins.registry().datasets(), made(data_folder())
+    names = [*known, *(name for name in here if name not in known)]
+    rows = [
+        (
+            name,
+            name in here,
+            known[name].title if name in known else "your own",
+            known[name].how if name in known else "",
+        )
+        for name in names
+    ]
+    if as_json:
+        return say_json(
+            {"name": name, "made": is_made, "title": title, "how": how} for name, is_made, title, how in rows
+        )
+    show(
+        f"Datasets in {data_folder()}",
+        ("name", "made", "title", "how"),
+        [(name, "yes" if is_made else "no", title, how) for name, is_made, title, how in rows],
+    )
+    return None
+
+
+@list_.command()
+@as_json
+def protocols(as_json: bool) -> None:
+    """Frozen protocols with their digests."""
+    import dataclasses
+
+    from uadbench.protocols import shipped
+
+    found = shipped().values()
+    if as_json:
+        return say_json({**dataclasses.asdict(one), "digest": one.digest} for one in found)
+    show(
+        f"{len(found)} protocols",
+        ("name", "dataset", "primary", "digest", "title"),
+        [(one.name, one.dataset, one.primary, one.digest[:12], one.title) for one in found],
+    )
+    return None
+
+
+@list_.command()
+@click.option("--dataset", help="Only runs on this dataset.")
+@as_json
+def runs(dataset: str | None, as_json: bool) -> None:
+    """Runs in the workspace, done or failed."""
+    from uadbench.home import runs_folder
+    from uadbench.runs.store import Store
+
+    found = [(run, run.record) for run in Store(runs_folder()).runs(dataset)]
+    if as_json:
+        return say_json(
+            {"id": run.id, "folder": str(run.folder), **record.model_dump(by_alias=True)} for run, record in found
+        )
+    show(
+        f"Runs in {runs_folder()}",
+        ("run", "dataset", "status", "fit", "predict", ""),
+        [
+            (
+                run.id,
+                record.spec.dataset,
+                record.status,
+                seconds(record.fit_seconds),
+                seconds(record.predict_seconds),
+                record.failure.sentence if record.failure else "",
+            )
+            for run, record in found
+        ],
+    )
+    return None

@@ -1,0 +1,91 @@
+"""`uadbench predict`: one image under its anomaly map, from a fitted run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from uadbench.files.images import Dataset
+    from uadbench.types import Images
+
+
+@click.command()
+@click.argument("run")
+@click.argument("image")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where to write the PNG; default: beside you, IMAGE-METHOD.png."
+)
+@click.option(
+    "--divide-by",
+    type=float,
+    help="Stored grey value that becomes intensity 1, as at import (default: the type's largest).",
+)
+@click.option("--device", default="cpu", show_default=True)
+def predict(run: str, image: str, out: Path | None, divide_by: float | None, device: str) -> None:
+    """Draw the anomaly map of IMAGE, a picture file or the id of a test image, with the fitted RUN.
+
+    For research only, not for diagnosis.
+    """
+    import numpy as np
+
+    from uadbench import plugins
+    from uadbench.board import overlay
+    from uadbench.cli.finding import dataset_of, run_of
+    from uadbench.errors import InvalidDataError
+    from uadbench.files.predictions import open_predictions
+    from uadbench.fitting import checked
+
+    found = run_of(run)
+    if not found.is_done or not found.detector.is_dir():
+        raise InvalidDataError(f"Run {found.id} has no fitted detector ({found.record.status}). Run it again.")
+    spec = found.record.spec
+    dataset, _ = dataset_of(spec.dataset)
+    images = _picture(Path(image), dataset, divide_by) if Path(image).is_file() else _by_id(image, dataset)
+    detector = plugins.method_class(spec.method).load(found.detector, device)
+    prediction = checked(detector.predict(images), images)
+    val = open_predictions(found.predictions, verify=False)["val"]
+    healthy = val.maps(slice(0, len(val)))
+    low, high = (float(np.quantile(healthy, share)) for share in (0.5, 0.999))
+    target = out or Path(f"{Path(image).stem}-{spec.method}.png")
+    from uadbench.files.layout import space_checked
+
+    with space_checked(target):
+        target.write_bytes(
+            overlay(images.pixels[0], prediction.maps[0], low, max(high, float(prediction.maps[0].max())))
+        )
+    below = float((val.scores < prediction.scores[0]).mean())
+    click.echo(f"score {prediction.scores[0]:.6g}, above {below:.0%} of {len(val)} healthy validation images\n{target}")
+
+
+def _by_id(name: str, dataset: Dataset) -> Images:
+    from uadbench.errors import UnknownNameError
+
+    for split in ("test", "val"):
+        if name in dataset[split].ids:
+            row = dataset[split].ids.index(name)
+            return dataset[split][row : row + 1]
+    known = [*dataset["test"].ids, *dataset["val"].ids]
+    raise UnknownNameError("file or image", name, known, f"uadbench data show {dataset.card.name} --ids test")
+
+
+def _picture(path: Path, dataset: Dataset, divide_by: float | None) -> Images:
+    import numpy as np
+
+    from uadbench.datasets.manifest.pictures import Geometry, foreground, read_grey
+    from uadbench.errors import InvalidDataError
+    from uadbench.types import Images
+
+    channels, height, width = dataset["test"].shape
+    if height != width or channels != 1:
+        raise InvalidDataError(
+            f"{path}: {dataset.card.name} has images of {channels} x {height} x {width}; a picture can be "
+            "brought to one channel and a square only. Give the id of a test image."
+        )
+    stored = read_grey(path.read_bytes(), str(path))
+    largest = divide_by or float(np.iinfo(stored.dtype).max)
+    square = Geometry(*stored.shape, size=height).image(np.clip(stored / largest, 0, 1))
+    body = foreground(np.round(square * 255).astype(np.uint8), "otsu")
+    return Images(square.astype(np.float32)[None, None], body[None], (path.stem,), (path.stem,))
