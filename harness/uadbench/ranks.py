@@ -82,8 +82,10 @@ def p_values(values: Float[np.ndarray, " k"], draws: Sequence[Sequence[float]]) 
     values = np.asarray(values, np.float64)
     lengths = {len(some) for some in draws} - {0}
     if len(draws) != len(values) or len(lengths) > 1:
-        raise InvalidDataError(f"Ranks: {len(values)} values with draws of lengths {sorted(lengths)}. "
-                               "Score all methods with the same resamples.")
+        raise InvalidDataError(
+            f"Ranks: {len(values)} values with draws of lengths {sorted(lengths)}. "
+            "Score all methods with the same resamples."
+        )
     probabilities = np.ones((len(values), len(values)))
     for i in range(len(values)):
         for j in range(i):

@@ -13,11 +13,17 @@ class Caption:
 
 
 _CAPTIONS = {
-    "image_auroc": Caption("Image AUROC", "Chance that an anomalous image scores higher than a healthy one; ties half."),
+    "image_auroc": Caption(
+        "Image AUROC", "Chance that an anomalous image scores higher than a healthy one; ties half."
+    ),
     "image_ap": Caption("Image AP", "Average precision over images, step-wise."),
-    "pixel_ap": Caption("Pixel AP", "Average precision over pooled pixels, step-wise; a constant map has the prevalence."),
+    "pixel_ap": Caption(
+        "Pixel AP", "Average precision over pooled pixels, step-wise; a constant map has the prevalence."
+    ),
     "pixel_auroc": Caption("Pixel AUROC", "Area under the ROC curve over pooled pixels; ties half."),
-    "oracle_dice": Caption("Oracle Dice", "Best Dice over all thresholds. An oracle: the threshold is chosen on the masks."),
+    "oracle_dice": Caption(
+        "Oracle Dice", "Best Dice over all thresholds. An oracle: the threshold is chosen on the masks."
+    ),
     "dice_at_fpr5": Caption("Dice @ 5 % FPR", "Dice at the threshold that marks 5 % of healthy validation pixels."),
     "box_f1": Caption("Box F1", "Mean F1 over annotated boxes at the 5 % threshold, by counts of pixels."),
 }

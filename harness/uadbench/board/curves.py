@@ -22,7 +22,9 @@ def plots(board: Leaderboard) -> dict[str, Any]:
         {
             "label": row.label,
             "canary": row.canary,
-            "curves": {kind: _points(kind, curve) for kind, curve in row.entry.results[0].curves.items() if kind in KINDS},
+            "curves": {
+                kind: _points(kind, curve) for kind, curve in row.entry.results[0].curves.items() if kind in KINDS
+            },
         }
         for row in rows
     ]

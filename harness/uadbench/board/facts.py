@@ -1,4 +1,4 @@
-"""Facts: what a board says of its dataset, counted from the dataset's files, or from the results where those are away."""
+"""Facts: what a board says of its dataset, counted from its files, or from the results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -13,9 +13,13 @@ from uadbench.board import curves, heat
 from uadbench.board.captions import caption, number, span
 from uadbench.board.facts import Facts, facts_from
 from uadbench.board.rows import Cell, Leaderboard, Row
-from uadbench.board.tables import latex, markdown, marks
+from uadbench.board.tables import DASH, latex, markdown, marks
 from uadbench.board.variants import plain
 from uadbench.files.layout import write_text_atomically
+from uadbench.files.results import OVERALL, Result
+
+_MAKING = ("paper", "distribution", "distribution_version", "harness_version", "device", "precision", "weights",
+           "versions", "hardware")  # fmt: skip
 
 
 def write_board(board: Leaderboard, folder: Path, *, facts: Facts | None = None) -> Path:
@@ -37,15 +41,19 @@ def render_page(board: Leaderboard, *, facts: Facts | None = None) -> str:
     known = facts or facts_from(board)
     script = _asset("board.js")
     plotly = _plotly() if plots["kinds"] else ""
-    return _environment(board).get_template("board.html.j2").render(
-        board=board,
-        facts=known,
-        heats=heat.heats(board, known),
-        plots=plots,
-        style=Markup(_asset("board.css")),
-        script=Markup(script),
-        plotly=Markup(plotly),
-        policy=_policy(script, plotly),
+    return (
+        _environment(board)
+        .get_template("board.html.j2")
+        .render(
+            board=board,
+            facts=known,
+            heats=heat.heats(board, known),
+            plots=plots,
+            style=Markup(_asset("board.css")),
+            script=Markup(script),
+            plotly=Markup(plotly),
+            policy=_policy(script, plotly),
+        )
     )
 
 
@@ -57,9 +65,9 @@ def _environment(board: Leaderboard) -> Environment:
     low, high = scale = _scale(board)
     environment.globals |= {
         "caption": caption, "number": number, "span": span, "plain": plain, "provenance": provenance,
-        "spread": _spread, "realised": _realised, "short": _short, "scale": scale,
+        "marks": marks, "spread": _spread, "realised": _realised, "short": _short, "scale": scale,
         "place": lambda value: round(100 * (value - low) / (high - low), 2),
-        "primary_of": lambda result: cell_text(_cell_of(result, board.protocol.primary)),
+        "primary_of": lambda result: _seed_value(result, board.protocol.primary),
     }  # fmt: skip
     return environment
 
@@ -106,9 +114,13 @@ def _short(digest: str) -> str:
     return digest[:12]
 
 
+def _seed_value(result: Result, metric: str) -> str:
+    values = [one.value for one in result.values if (one.metric, one.stratum) == (metric, OVERALL)]
+    return number(values[0]) if values and values[0] is not None else DASH
+
+
 def provenance(row: Row) -> list[tuple[str, str]]:
     """What a row says of its making, as pairs of heading and text."""
     known = row.entry.provenance
-    named = ("paper", "distribution", "distribution_version", "harness_version", "device", "precision", "versions", "hardware")
-    pairs = [(name.replace("_", " "), plain(known[name])) for name in named if known.get(name)]
-    return pairs
+    pairs = [(name.replace("_", " "), known.get(name)) for name in _MAKING]
+    return [(name, plain(value)) for name, value in pairs if value]

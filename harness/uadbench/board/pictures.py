@@ -73,8 +73,12 @@ def _values(truth: Truth, predicted: StoredPredictions) -> tuple[str, dict[int, 
             counts = tally(predicted.maps(slice(place, place + 1))[0], truth.masks[row])
             aps[row] = float(average_precision(counts.healthy, counts.anomalous))
         return "pixel AP", aps
-    healthy = [predicted.scores[places[truth.ids[row]]] for row in np.flatnonzero(~truth.labels) if truth.ids[row] in places]
-    return "healthy images below", {row: _share_below(healthy, predicted.scores[places[truth.ids[row]]]) for row in rows}
+    healthy = [
+        predicted.scores[places[truth.ids[row]]] for row in np.flatnonzero(~truth.labels) if truth.ids[row] in places
+    ]
+    return "healthy images below", {
+        row: _share_below(healthy, predicted.scores[places[truth.ids[row]]]) for row in rows
+    }
 
 
 def _share_below(healthy: list[float], score: float) -> float:

@@ -1,5 +1,6 @@
 """Rows: the results of one configuration taken together over its seeds, ranked among all rows of a protocol."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -50,7 +51,7 @@ class Entry:
 
 
 def group(results: Iterable[Result]) -> tuple[Entry, ...]:
-    """One entry per configuration, in the order of first appearance; the last result of a seed replaces earlier ones."""
+    """One entry per configuration, in the order of first appearance; the last result of a seed counts."""
     seeds: dict[str, dict[Any, Result]] = {}
     for result in results:
         seeds.setdefault(result.configuration, {})[result.provenance.get("seed", 0)] = result
@@ -83,7 +84,7 @@ class Cell:
 class Row:
     """One line of a leaderboard. `variant` tells configurations of one method apart; `rank` is None when unranked.
 
-    `level` = not significantly worse than the leader; `predicted` = (images with a prediction, images of the test split).
+    `level` = not significantly worse than the leader; `predicted` = test images with a prediction, and all.
     """
 
     entry: Entry
@@ -194,7 +195,8 @@ def leaderboard(protocol: Protocol, entries: Sequence[Entry]) -> Leaderboard:
     """
     _require_one_board(protocol, [result for entry in entries for result in entry.results])
     names = variants([entry.results for entry in entries])
-    rows = [_row(protocol, entry, variant) for entry, variant in zip(entries, names, strict=True)]
+    pixels = Counter(result.dataset.pixels for entry in entries for result in entry.results).most_common(1)
+    rows = [_row(protocol, entry, variant, pixels[0][0]) for entry, variant in zip(entries, names, strict=True)]
     primary = protocol.primary
     rankable = [row for row in rows if row.complete and row.cell(primary).value is not None]
     unvalued = [row for row in rows if row.complete and row.cell(primary).value is None]
@@ -210,8 +212,8 @@ def _require_one_board(protocol: Protocol, results: Sequence[Result]) -> None:
         first = results[0]
         if result.protocol.digest != protocol.digest:
             raise InvalidDataError(
-                f"The result of {who} was scored by {result.protocol.name} with digest {result.protocol.digest[:12]}; the "
-                f"board is {protocol.name} with {protocol.digest[:12]}. Score its predictions again with `uadbench score`."
+                f"The result of {who} was scored by {result.protocol.name} with digest {result.protocol.digest[:12]}; "
+                f"the board is {protocol.name} with {protocol.digest[:12]}. Score it again with `uadbench score`."
             )
         if result.dataset.identity != (protocol.identity or first.dataset.identity):
             raise InvalidDataError(
@@ -225,8 +227,11 @@ def _require_one_board(protocol: Protocol, results: Sequence[Result]) -> None:
             )
 
 
-def _row(protocol: Protocol, entry: Entry, variant: str) -> Row:
+def _row(protocol: Protocol, entry: Entry, variant: str, pixels: str) -> Row:
     provenance = entry.provenance
+    warnings = [warning for result in entry.results for warning in result.warnings]
+    if any(result.dataset.pixels != pixels for result in entry.results):
+        warnings.append("Measured on a copy of the dataset whose pixels differ from most other rows' (same identity).")
     keys = dict.fromkeys((value.metric, value.stratum) for result in entry.results for value in result.values)
     return Row(
         entry=entry,
@@ -235,7 +240,7 @@ def _row(protocol: Protocol, entry: Entry, variant: str) -> Row:
         cells={key: _cell(*key, entry.results) for key in keys},
         predicted=min((result.complete for result in entry.results), key=lambda pair: pair[0] - pair[1]),
         provisional=bool(provenance.get("stochastic", False)) and len(entry.results) < protocol.seeds,
-        warnings=tuple(dict.fromkeys(warning for result in entry.results for warning in result.warnings)),
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 

@@ -45,20 +45,27 @@ def cell_text(cell: Cell) -> str:
 
 def markdown(board: Leaderboard) -> str:
     """The table in Markdown, the best value of a column in bold."""
-    table = tabulate(_lines(board, _escaped(_MARKDOWN), "**{}**".format), [_escaped(_MARKDOWN)(one) for one in headings(board)],
-                     tablefmt="pipe", disable_numparse=True)
+    table = tabulate(
+        _lines(board, _escaped(_MARKDOWN), "**{}**".format),
+        [_escaped(_MARKDOWN)(one) for one in headings(board)],
+        tablefmt="pipe",
+        disable_numparse=True,
+    )
     return f"# {_escaped(_MARKDOWN)(board.protocol.title)}\n\n{table}\n\n{_escaped(_MARKDOWN)(_note(board))}\n"
 
 
 def latex(board: Leaderboard) -> str:
     """The table in LaTeX for the packages booktabs and inputenc (utf8), the best value of a column in bold."""
     escape = _escaped(_LATEX)
-    table = tabulate(_lines(board, escape, r"\textbf{{{}}}".format), [escape(one) for one in headings(board)],
-                     tablefmt="latex_raw", disable_numparse=True)
+    table = tabulate(
+        _lines(board, escape, r"\textbf{{{}}}".format),
+        [escape(one) for one in headings(board)],
+        tablefmt="latex_raw",
+        disable_numparse=True,
+    )
     for rule in ("toprule", "midrule", "bottomrule"):
         table = table.replace(r"\hline", f"\\{rule}", 1)
-    return f"% {board.protocol.name}, primary metric {board.protocol.primary}; \\usepackage{{booktabs}}\n" \
-           f"{table}\n% {_note(board)}\n"  # fmt: skip
+    return f"% Needs the package booktabs. {_note(board)}\n{table}\n"
 
 
 def terminal_table(board: Leaderboard) -> Table:
@@ -98,8 +105,8 @@ def _name(row: Row) -> str:
 
 def _note(board: Leaderboard) -> str:
     return (
-        f"Protocol {board.protocol.name}. In parentheses the 95 % interval from {board.protocol.resamples} resamples of "
-        "subjects; rank intervals from paired tests, Holm-adjusted."
+        f"Protocol {board.protocol.name}, ranked by {caption(board.protocol.primary).title}. In parentheses the 95 % "
+        f"interval from {board.protocol.resamples} resamples of subjects; ranks from paired tests, Holm-adjusted."
     )
 
 
