@@ -6,7 +6,8 @@ A plugin's contract test is three lines:
     def test_contract(check):
         check.run(uadbench.testing.case("my-method", overrides={"epochs": 1}))
 
-A case is fitted once and shared by all checks; four checks fit again, so make slow methods short with `overrides`.
+A case is fitted once and shared by all checks; three checks fit again (seed, odd-size, min-size), so make
+slow methods short with `overrides`.
 """
 
 from uadbench.testing.case import Case, case

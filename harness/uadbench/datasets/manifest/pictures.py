@@ -12,7 +12,9 @@ from scipy import ndimage
 from uadbench.errors import InvalidDataError
 
 # What Pillow raises on damaged files of its many formats.
-_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, zlib.error)
+_UNREADABLE = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, zlib.error,
+)  # fmt: skip
 
 FOREGROUNDS = {
     "otsu": "above Otsu's threshold of log(1 + 255 x), largest 4-connected component, holes filled",

@@ -1,0 +1,89 @@
+"""`uadbench board`: the leaderboard of the workspace's runs, or of rows kept in git."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from uadbench.board import Leaderboard
+
+
+@click.command()
+@click.option(
+    "--dataset", "-d", "datasets", multiple=True, help="Datasets of the workspace; default: all with finished runs."
+)
+@click.option("--rows", type=click.Path(path_type=Path), help="Render accepted rows from this folder instead of runs.")
+@click.option("--to", "folder", type=click.Path(path_type=Path), help="Where to write; default: the boards folder.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["terminal", "markdown", "latex"]),
+    default="terminal",
+    show_default=True,
+    help="What to print; HTML, Markdown and LaTeX files are always written.",
+)
+def board(datasets: tuple[str, ...], rows: Path | None, folder: Path | None, formats: str) -> None:
+    """Write leaderboards as HTML, Markdown and LaTeX, and print them."""
+    from uadbench.home import boards_folder
+
+    target = folder or boards_folder()
+    written = _of_rows(rows, target) if rows else _of_runs(datasets, target)
+    for leaderboard, path in written:
+        _print(leaderboard, formats)
+        click.echo(f"Board: {path}", err=formats != "terminal")
+
+
+def _print(leaderboard: Leaderboard, form: str) -> None:
+    from rich.console import Console
+
+    from uadbench.board import latex, markdown, terminal_table
+
+    if form == "terminal":
+        Console().print(terminal_table(leaderboard))
+    else:
+        click.echo({"markdown": markdown, "latex": latex}[form](leaderboard))
+
+
+def _of_runs(names: tuple[str, ...], folder: Path) -> list[tuple[Leaderboard, Path]]:
+    from uadbench.cli.finding import dataset_of
+    from uadbench.errors import InvalidDataError
+    from uadbench.home import runs_folder
+    from uadbench.protocols import protocol_for
+    from uadbench.runs.boards import BoardWriter
+    from uadbench.runs.store import Store
+
+    store = Store(runs_folder())
+    chosen = names or tuple(dict.fromkeys(run.record.spec.dataset for run in store.runs() if run.is_done))
+    if not chosen:
+        raise InvalidDataError(f"{store.folder} holds no finished run. Make some with `uadbench run --all`.")
+    boards = []
+    for name in chosen:
+        dataset, truth = dataset_of(name)
+        rules = protocol_for(name, has_masks=bool(truth["test"].masks.any()))
+        boards.append(BoardWriter(rules, dataset, truth, folder).write(store))
+    return boards
+
+
+def _of_rows(rows: Path, folder: Path) -> list[tuple[Leaderboard, Path]]:
+    from uadbench.board import Entry, leaderboard, write_board
+    from uadbench.errors import InvalidDataError
+    from uadbench.protocols import protocol
+    from uadbench.verifying import read_rows
+
+    accepted = read_rows(rows)
+    if not accepted:
+        raise InvalidDataError(f"{rows} holds no row. Accept one with `uadbench verify BUNDLE --accept {rows}`.")
+    names = sorted({row.results[0].protocol.name for row in accepted})
+    boards = []
+    for name in names:
+        entries = [
+            Entry(row.results, row.trust, row.submitter.name)
+            for row in accepted
+            if row.results[0].protocol.name == name
+        ]
+        ranked = leaderboard(protocol(name), entries)
+        boards.append((ranked, write_board(ranked, folder)))
+    return boards

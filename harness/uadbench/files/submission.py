@@ -1,0 +1,74 @@
+"""Submissions: prediction files with who, paper, code, licence and declarations; and the rows that come of them."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from uadbench.files.results import Frozen, Result
+
+DECLARATION = "The method saw the images of train and val only, and nothing was chosen by its results on test."
+
+
+class SubmittedRun(Frozen):
+    """One sealed prediction file of a bundle, and the numbers that its submitter claims for it (metric to value)."""
+
+    predictions: str
+    seal: str
+    claimed: Mapping[str, float] = Field(default_factory=dict)
+    fit_seconds: float | None = Field(None, ge=0)
+    predict_seconds: float | None = Field(None, ge=0)
+
+    @field_validator("predictions")
+    @classmethod
+    def stays_in_bundle(cls, path: str) -> str:
+        """A plain relative path to an .h5 file."""
+        parts = path.split("/")
+        if (
+            not path.endswith(".h5")
+            or path.startswith("/")
+            or "\\" in path
+            or any(part in ("", ".", "..") for part in parts)
+        ):
+            raise ValueError(f"{path!r} is not a path inside the bundle, such as predictions/run.h5")
+        return path
+
+
+class Submitter(Frozen):
+    """Who submits, and where method and paper are to be found."""
+
+    name: str = Field(min_length=1, max_length=200)
+    paper: str = Field("", max_length=500)
+    code: str = Field("", max_length=500)
+    licence: str = Field("", max_length=200)
+
+
+class Submission(Frozen):
+    """The submission.json of a bundle: all runs of one protocol."""
+
+    schema_name: Literal["uadbench-submission-v1"] = Field("uadbench-submission-v1", alias="schema")
+    protocol: str
+    protocol_digest: str
+    dataset: str
+    identity: str
+    submitter: Submitter
+    declaration: str
+    harness_version: str
+    runs: tuple[SubmittedRun, ...] = Field(min_length=1)
+
+    @field_validator("declaration")
+    @classmethod
+    def is_declared(cls, text: str) -> str:
+        """The declaration, word for word."""
+        if text != DECLARATION:
+            raise ValueError(f"must be: {DECLARATION}")
+        return text
+
+
+class AcceptedRow(Frozen):
+    """One row of a leaderboard kept in git: the results as re-scored here, over the seeds of one configuration."""
+
+    schema_name: Literal["uadbench-row-v1"] = Field("uadbench-row-v1", alias="schema")
+    trust: Literal["re-scored", "reproduced"] = "re-scored"
+    submitter: Submitter
+    results: tuple[Result, ...] = Field(min_length=1)
