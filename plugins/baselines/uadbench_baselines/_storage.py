@@ -23,7 +23,7 @@ def load_params(folder: Path) -> dict[str, Any]:
 def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write `arrays.npz`."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "arrays.npz", **arrays)
+    np.savez(folder / "arrays.npz", **arrays)  # type: ignore[arg-type]
 
 
 def load_arrays(folder: Path) -> dict[str, np.ndarray]:

@@ -48,4 +48,5 @@ def equalised(
     """Cumulative histogram of the foreground at each pixel's intensity, in [0, 1]; 0 outside the foreground."""
     if not foreground.any():
         return np.zeros_like(image)
-    return np.where(foreground, equalize_hist(image, nbins=bins, mask=foreground), 0).astype(np.float32)
+    ranks: np.ndarray = equalize_hist(image, nbins=bins, mask=foreground)  # type: ignore[no-untyped-call]
+    return np.where(foreground, ranks, 0).astype(np.float32)
