@@ -71,7 +71,8 @@ def generate(
 ) -> dict[str, list[Sample]]:
     """The samples of train (240), val (40) and test (320), the same for any number of workers.
 
-    `report` hears images done and in all; `limit` keeps the first images of each kind in each split.
+    `report` hears images done and in all; `limit` keeps the first images of each kind in each split. A script
+    that asks for several workers must do so under `if __name__ == "__main__":`, as new processes import it.
     """
     jobs = [(split, index, root_seed) for split in SIZES for index in indices(split, limit)]
     samples: dict[str, list[Sample]] = {split: [] for split in SIZES}

@@ -30,7 +30,7 @@ def motion(patient: Patient, generator: np.random.Generator) -> Change:
 def moved_scan(
     image: Float[np.ndarray, "h w"], *, stretches: list[tuple[int, int]], poses: list[Pose]
 ) -> Float[np.ndarray, "h w"]:
-    """The image when each stretch of k-space lines, first to last, sees the head in its pose."""
+    """The image when each stretch of k-space lines, from its first to before its last, sees the head in its pose."""
     lines = np.fft.fftshift(np.fft.fft2(image))
     still = lines.copy()
     for (first, last), pose in zip(stretches, poses, strict=True):

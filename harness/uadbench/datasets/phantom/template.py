@@ -74,7 +74,7 @@ def _read(folder: Path, tissue: str) -> Float32[np.ndarray, "x y z"]:
             "Run `pip install --force-reinstall 'uadbench[phantom]'`."
         )
     low, high = (int(edge - ORIGIN_MM[2]) for edge in SLAB_MM)
-    return np.asarray(nibabel.load(path).dataobj[:, :, low:high], dtype=np.float32)
+    return np.asarray(nibabel.Nifti1Image.from_filename(path).dataobj[:, :, low:high], dtype=np.float32)
 
 
 def _ventricles(
