@@ -1,6 +1,7 @@
 """Small made-up records for tests: protocols, results with draws, and the two files of a tiny dataset."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,25 +77,25 @@ def card(name: str = "toy-v1") -> Card:
     return Card(name, "1", "T1", "brain", 1.5, "CC0", "Nobody, Journal of Nothing 2024", notes=("Made up.",))
 
 
-def toy_dataset(folder: Path, *, size: int = 24, healthy: int = 6, anomalous: int = 6, seed: int = 0) -> DatasetPaths:
-    """A dataset of grey noise; an anomalous image has a bright square with mask and box."""
-    generator = np.random.default_rng(seed)
+def sample(name: str, place: int, *, sick: bool = False, masked: bool = True, size: int = 24) -> Sample:
+    """Grey noise; a sick one has a bright square with a box, and a mask or only the box."""
+    square = np.zeros((size, size), bool)
+    square[4 + place % 6 : 12 + place % 6, 5:13] = sick
+    pixels = np.random.default_rng(place).integers(60, 90, (1, size, size), dtype=np.uint8)
+    pixels[0, square] = 200
+    plain = Sample(pixels, np.ones((size, size), bool), name, name)
+    if not sick:
+        return plain
+    boxes = np.array([[5, 4 + place % 6, 8, 8]], np.float32)
+    level, mask = ("mask", square) if masked else ("box", None)
+    return replace(plain, label=1, pathology="square", annotation=level, mask=mask, boxes=boxes)
 
-    def sample(split: str, i: int, *, sick: bool) -> Sample:
-        pixels = generator.integers(60, 90, (1, size, size), dtype=np.uint8)
-        mask = np.zeros((size, size), bool)
-        mask[4 + i % 6 : 12 + i % 6, 5:13] = sick
-        pixels[0, mask] = 200
-        truth = {"label": 1, "pathology": "square", "annotation": "mask", "mask": mask,
-                 "boxes": np.array([[5, 4 + i % 6, 8, 8]], np.float32)} if sick else {}  # fmt: skip
-        name = f"{split}-{'sick' if sick else 'healthy'}-{i}"
-        return Sample(pixels, np.ones((size, size), bool), name, name, **truth)
 
-    test = [sample("test", i, sick=False) for i in range(healthy)] + [
-        sample("test", i, sick=True) for i in range(anomalous)
-    ]
-    splits = {split: [sample(split, i, sick=False) for i in range(healthy)] for split in ("train", "val")}
-    return write_dataset(Path(folder), card(), splits | {"test": test})
+def toy_dataset(folder: Path, *, masked: bool = True, each: int = 6) -> DatasetPaths:
+    """A dataset of `each` healthy images per split, and as many anomalous ones in test."""
+    splits = {split: [sample(f"{split}-{i}", i) for i in range(each)] for split in ("train", "val", "test")}
+    splits["test"] += [sample(f"sick-{i}", i, sick=True, masked=masked) for i in range(each)]
+    return write_dataset(Path(folder), card(), splits)
 
 
 def toy_predictions(path: Path, images: Any, *, seed: int = 0, **provenance: Any) -> Path:

@@ -46,9 +46,11 @@ def veiled(image: Pixels, anomaly_map: Float[np.ndarray, "h w"], low: float, hig
 
 
 def outlined(image: Pixels, mask: Bool[np.ndarray, "h w"], boxes: Float[np.ndarray, "b 4"]) -> Colours:
-    """The image in RGB with the pixels just outside the mask, and the edges of the boxes (x, y, w, h), coloured."""
+    """The image in RGB with the pixels just outside the mask coloured, or without one the boxes' (x, y, w, h) edges."""
     drawn = grey(image).copy()
     drawn[rim(mask)] = OUTLINE
+    if mask.any():
+        return drawn
     height, width = mask.shape
     for x, y, w, h in np.asarray(boxes, np.float64).reshape(-1, 4):
         left, top = max(int(np.floor(x)), 0), max(int(np.floor(y)), 0)

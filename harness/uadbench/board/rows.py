@@ -130,7 +130,7 @@ class Row:
     @property
     def label(self) -> str:
         """Title and, where needed, variant in one line."""
-        return f"{self.title} ({self.variant})" if self.variant else self.title
+        return f"{self.title} · {self.variant}" if self.variant else self.title
 
     @property
     def rank_text(self) -> str:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 DASH = "–"
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
           "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-          "–": "--"}  # fmt: skip
+          "–": "--",
+    "·": r"\textperiodcentered{}"}  # fmt: skip
 _MARKDOWN = {"\\": "\\\\", "|": "\\|", "<": "&lt;", ">": "&gt;", "*": "\\*", "_": "\\_", "`": "\\`", "[": "\\[",
              "]": "\\]", "&": "&amp;"}  # fmt: skip
 Text = Callable[[str], str]
@@ -69,19 +70,22 @@ def latex(board: Leaderboard) -> str:
 
 
 def terminal_table(board: Leaderboard) -> Table:
-    """The table for the terminal."""
+    """The table for the terminal; to fit its width only the primary metric shows its interval."""
     from rich.table import Table
     from rich.text import Text as Styled
 
-    table = Table(title=board.protocol.title, title_justify="left", header_style="bold", row_styles=["", "dim"])
+    primary = board.protocol.primary
+    table = Table(title=board.protocol.title, title_justify="left", header_style="bold")
     for place, heading in enumerate(headings(board)):
-        table.add_column(heading, justify="left" if place == 1 else "right", no_wrap=place != 1)
+        method = place == 1
+        table.add_column(heading, justify="left" if method else "right", min_width=20 if method else None)
     for row in board.rows:
-        values = [
-            Styled(cell_text(row.cell(metric)), style="bold" if board.is_best(row, metric) else "")
-            for metric in board.metrics
-        ]
-        table.add_row(row.rank_text, Styled(_name(row)), str(len(row.entry.results)), *values)
+        line = [Styled(row.rank_text), Styled(_name(row)), Styled(str(len(row.entry.results)))]
+        for metric in board.metrics:
+            text = cell_text(row.cell(metric))
+            shown = text if metric == primary else text.partition(" ")[0]
+            line.append(Styled(shown, style="bold" if board.is_best(row, metric) else ""))
+        table.add_row(*line, style="italic" if row.canary else "")
     return table
 
 

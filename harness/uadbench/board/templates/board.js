@@ -12,6 +12,9 @@
     history.replaceState(null, "", `#${state}`);
   }
 
+  // On a narrow screen the table comes first; what explains it can be unfolded.
+  if (matchMedia("(max-width: 600px)").matches) all(".fold").forEach((fold) => { fold.open = false; });
+
   // Tabs: one panel at a time; arrows, Home and End move between them.
   const tabs = all('[role="tab"]');
   const nameOf = (tab) => tab.id.replace("tab-", "");
@@ -24,6 +27,8 @@
       tab.tabIndex = selected ? 0 : -1;
       document.getElementById(tab.getAttribute("aria-controls")).hidden = !selected;
     }
+    const bar = chosen.parentElement;
+    bar.scrollLeft = chosen.offsetLeft - (bar.clientWidth - chosen.offsetWidth) / 2;
     if (nameOf(chosen) === "curves") drawCurves();
   }
 
@@ -77,6 +82,18 @@
     }
   }
 
+  // What stands under a value: intervals, and the spread over seeds, which is off at first to keep the table calm.
+  const LINES = { intervals: "no-intervals", seeds: "no-spreads" };
+
+  for (const [name, hiding] of Object.entries(LINES)) {
+    const box = document.getElementById(name);
+    if (!box) continue;
+    const show = () => ranking.classList.toggle(hiding, !box.checked);
+    box.checked = name === "intervals";
+    box.addEventListener("change", show);
+    show();
+  }
+
   // Pathologies: one metric's table at a time.
   const selector = find("#heat-metric");
 
@@ -94,7 +111,7 @@
   }
 
   // Curves: plotly runs only once somebody wants to see them.
-  const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9", "#7a5195", "#8c6d31", "#c0392b", "#6b8e23"];
+  const COLOURS = ["#2b83ba", "#d55e00", "#009e73", "#c76aa0", "#b58900", "#8e6bbf", "#17a2b8", "#a0734a", "#d0453a", "#7f9f2f"];
   const DASHES = ["solid", "dot", "dash", "dashdot"];
   const FIRST_SHOWN = 8;
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -140,15 +157,15 @@
   function traces(data, kind) {
     const held = data.methods.filter((method) => method.shown && method.curves[kind]);
     return held.map((method) => ({
-      x: method.curves[kind].x, y: method.curves[kind].y, name: method.label, mode: "lines", showlegend: false,
-      line: { color: method.colour, dash: method.dash, width: 2, shape: kind.endsWith("_pr") ? "vh" : "linear" },
+      x: method.curves[kind].x, y: method.curves[kind].y, name: method.label.replaceAll("&", "&amp;").replaceAll("<", "&lt;"), mode: "lines", showlegend: false,
+      line: { color: method.colour, dash: method.dash, width: 2, shape: kind === "image_pr" ? "vh" : "linear" },
       hovertemplate: "%{x:.3f}, %{y:.3f}<extra>%{fullData.name}</extra>",
     }));
   }
 
   function layout(kind) {
     const axis = (title) => ({
-      title: { text: title, standoff: 8 }, range: [-0.01, 1.01], gridcolor: token("--grid"), zeroline: false,
+      title: { text: title, standoff: 8, font: { size: 13 } }, range: [-0.01, 1.01], gridcolor: token("--grid"), zeroline: false,
       linecolor: token("--strong-line"), tickformat: ".1f", dtick: 0.2,
     });
     const chance = { type: "line", x0: 0, y0: 0, x1: 1, y1: 1, line: { color: token("--strong-line"), width: 1, dash: "dot" } };
