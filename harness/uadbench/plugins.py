@@ -176,17 +176,22 @@ def params_of(name: str, preset: str = "quick", overrides: Mapping[str, Any] | N
     return dataclasses.asdict(make(name, preset=preset, **(overrides or {})))
 
 
-def make(name: str, *, preset: str = "quick", **overrides: Any) -> Any:  # the one open door: names are checked below
+def make(name: str, *, preset: str = "quick", **overrides: Any) -> Any:  # names are checked in `build`
     """A Method: the class of that name with the preset's parameters and the overrides.
 
     Raises:
         UnknownNameError: The method or the preset does not exist.
         ParameterError: An override is no field of the method, or has another type.
     """
-    spec = method(name).spec
+    return build(method(name).spec, preset, overrides)
+
+
+def build(spec: MethodSpec, preset: str, overrides: Mapping[str, Any]) -> Any:
+    """As `make`, of a spec that need not be installed."""
+    name = spec.name
     if preset not in spec.presets:
         raise UnknownNameError(f"preset of {name}", preset, spec.presets, f"uadbench list methods {name}")
-    cls = method_class(name)
+    cls = resolve(spec.target)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     params = {**spec.presets[preset], **overrides}
     for key, value in params.items():

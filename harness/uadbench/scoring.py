@@ -71,8 +71,8 @@ def _require_one_dataset(rules: Protocol, dataset: Dataset, truth: TruthFile, pr
         )
     if rules.dataset != dataset.card.name or (rules.identity and rules.identity != identity):
         raise InvalidDataError(
-            f"Protocol {rules.name} is about {rules.dataset} with identity {rules.identity[:12] or 'any'}; {dataset.path} "
-            f"is {dataset.card.name} with {identity[:12]}. Make the dataset again as `uadbench list datasets` says."
+            f"Protocol {rules.name} is about {rules.dataset} with identity {rules.identity[:12] or 'any'}; "
+            f"{dataset.path} is {dataset.card.name} with {identity[:12]}. Make the dataset again as `uadbench list datasets` says."
         )
     if stated.get("identity") != identity:
         raise InvalidDataError(

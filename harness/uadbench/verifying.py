@@ -60,8 +60,8 @@ def verify(bundle: Path, rules: Protocol, dataset: Dataset, truth: TruthFile) ->
     submission = read_submission(bundle)
     if (submission.protocol, submission.protocol_digest) != (rules.name, rules.digest):
         raise InvalidDataError(
-            f"{bundle}: submitted under {submission.protocol} {submission.protocol_digest[:12]}, but the protocol here is "
-            f"{rules.name} {rules.digest[:12]}. Score and submit again under this one."
+            f"{bundle}: submitted under {submission.protocol} {submission.protocol_digest[:12]}, but the protocol here "
+            f"is {rules.name} {rules.digest[:12]}. Score and submit again under this one."
         )
     if submission.identity != dataset.digests.identity:
         raise InvalidDataError(

@@ -16,4 +16,19 @@ def uadbench_datasets() -> Sequence[DatasetSpec]:
             make="uadbench.datasets.phantom.generation:make",
             extra="phantom",
         ),
+        DatasetSpec(
+            name="brain-flair-lgg-v1",
+            title="FLAIR slices of low-grade glioma with masks (TCGA), healthy = slices far from the lesion",
+            how="uadbench data import manifest lgg_flair.zip --name brain-flair-lgg-v1 ... (README, «The real datasets»)",
+        ),
+        DatasetSpec(
+            name="chest-xray-nih-v1",
+            title="NIH chest X-rays, normal against pneumonia, 44 images with boxes",
+            how="uadbench data import manifest cxr_nih.zip --name chest-xray-nih-v1 ... (README, «The real datasets»)",
+        ),
+        DatasetSpec(
+            name="brain-mri-br35h-v1",
+            title="Web-collected brain MRI with tumour masks; easy, with a known shortcut",
+            how="uadbench data import manifest brain_mri_br35h.zip --name brain-mri-br35h-v1 ... (README, «The real datasets»)",
+        ),
     )

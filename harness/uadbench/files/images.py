@@ -155,8 +155,8 @@ def _read_split(path: Path, file: h5py.File, split: str, name: str) -> SplitSour
     n, c, h, w = images.shape
     if foreground.shape != (n, h, w) or len(ids) != n or len(subjects) != n:
         raise InvalidDataError(
-            f"{path}: split {split!r} of {name} has images {images.shape}, foreground {foreground.shape}, {len(ids)} ids "
-            f"and {len(subjects)} subjects, which disagree. Make the file again."
+            f"{path}: split {split!r} of {name} has images {images.shape}, foreground {foreground.shape}, "
+            f"{len(ids)} ids and {len(subjects)} subjects, which disagree. Make the file again."
         )
     if len(set(ids)) != n:
         raise InvalidDataError(f"{path}: split {split!r} of {name} holds an id twice. Make the file again.")

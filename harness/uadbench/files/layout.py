@@ -13,7 +13,6 @@ import numpy as np
 
 from uadbench.errors import EnvironmentProblemError, InvalidDataError
 
-
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -1,0 +1,1 @@
+"""The pytest-benchmark suite that `uadbench latency` calls, one process per method."""
