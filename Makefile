@@ -1,0 +1,71 @@
+# The targets that people and CI use. `make run` needs only Python >= 3.11 and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export UADBENCH_HOME ?= $(CURDIR)/workspace
+DATA ?= ../shared/data
+PLUGINS := $(wildcard plugins/*/pyproject.toml)
+PLUGIN_FOLDERS := $(addprefix ./,$(PLUGINS:/pyproject.toml=))
+INSTALLED := $(VENV)/.installed
+DEVELOPED := $(VENV)/.developed
+
+.PHONY: run test lint install develop data boards numbers picture clean
+
+run: install            ## install, make the phantom, run every installed method, write the board
+	$(BIN)/uadbench data make brain-phantom-v1
+	$(BIN)/uadbench run --all
+
+test: develop           ## every test that needs neither a GPU nor the network
+	$(BIN)/python -m pytest
+
+lint: develop           ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: $(INSTALLED)
+develop: $(DEVELOPED)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml constraints.txt $(PLUGINS) | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[phantom,import,latency]' $(addprefix --editable ,$(PLUGIN_FOLDERS))
+	touch $@
+
+$(DEVELOPED): $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	touch $@
+
+data: install           ## the three real datasets, from the packs in DATA
+	$(BIN)/uadbench data import manifest $(DATA)/lgg_flair/lgg_flair.zip --name brain-flair-lgg-v1 \
+	  --where "brain_frac>0.2 and (label==1 or dist_to_lesion>=2)" --divide-by vol_p99 --size 128 --foreground otsu \
+	  --modality "MR FLAIR" --anatomy brain \
+	  --licence "Not stated in the source repository; the TCIA originals (TCGA-LGG) have their own terms. Non-commercial research use only; do not redistribute." \
+	  --citation "Buda et al. 2019; Mazurowski et al. 2017 (LGG segmentation of TCGA-LGG, The Cancer Imaging Archive)." \
+	  --note "Healthy means a slice without a mask, two or more slices from any lesion, of a patient with glioma; not a healthy person."
+	$(BIN)/uadbench data import manifest $(DATA)/cxr_nih/cxr_nih.zip --name chest-xray-nih-v1 --size 128 --foreground all \
+	  --modality "X-ray" --anatomy chest \
+	  --licence "Not stated in the source repositories; internal research use only." \
+	  --citation "Wang et al. 2017 (NIH ChestX-ray14); Ozturk et al. 2020 (selection)."
+	$(BIN)/uadbench data import manifest $(DATA)/brain_mri_br35h/brain_mri_br35h.zip --name brain-mri-br35h-v1 --size 128 --foreground otsu \
+	  --modality "MR, mixed sequences" --anatomy brain \
+	  --licence "Not stated in any of the three source repositories, web-collected images; internal research use only." \
+	  --citation "Br35H (tumours); Nickparvar and SARTAJ collections (no tumour); no paper is stated in the source repositories." \
+	  --note "No patient ids; a subject is a group of near-duplicates."
+
+boards: install         ## every method on every dataset of the workspace
+	for name in brain-phantom-v1 brain-flair-lgg-v1 chest-xray-nih-v1 brain-mri-br35h-v1; do \
+	  $(BIN)/uadbench run --all --dataset $$name || exit 1; done
+
+numbers: develop        ## measure, then write the measured numbers into README.md
+	mkdir -p $(UADBENCH_HOME)
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json $(UADBENCH_HOME)/benchmarks.json
+	$(BIN)/python tests/benchmarks/readme.py $(UADBENCH_HOME)/benchmarks.json README.md
+
+picture:                ## the picture of the board in README.md (needs Chromium)
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1180 \
+	  --user-data-dir=$$(mktemp -d) --screenshot=$(CURDIR)/leaderboard/board.png file://$(UADBENCH_HOME)/boards/brain-phantom-v1.html
+
+clean:                  ## remove what the targets made, but no run and no data
+	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist
