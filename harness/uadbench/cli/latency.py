@@ -60,7 +60,8 @@ def latency(
     """Time the fitted detectors of finished runs: of methods (--method, --all), or RUNs by name.
 
     "model" is predicting images in memory; "end to end" reads them from the images file, predicts, and appends to a
-    prediction file, as a run does. p50 and p95 are over all rounds, in milliseconds per batch.
+    prediction file, as a run does. p50 and p95 are over all rounds, in milliseconds per batch; images/s are end to end.
+    Peak memory is that of the measuring process, on CUDA that of torch on the device.
     """
     from uadbench.errors import UsageError
     from uadbench.latency.schedule import Schedule, require_device, require_pytest_benchmark
@@ -137,11 +138,22 @@ def _timed(schedule: Schedule, runs: Sequence[Run], dataset: Dataset, out: Path 
 def _end(report: LatencyReport, path: Path, *, complete: bool) -> None:
     if report.methods:
         _table(report)
+        _warn_if_busy(report)
     click.echo(f"Report: {path}")
     for one in report.failures:
         click.secho(f"Failed: {one.run}: {one.failure.sentence} Log: {one.log}", fg="red", err=True)
     if report.failures or not complete:
         sys.exit(1)
+
+
+def _warn_if_busy(report: LatencyReport) -> None:
+    cores = report.methods[0].usable_cores
+    if report.load is not None and report.load > cores:
+        click.secho(
+            f"warning: the machine was busy (load {report.load:.1f} on {cores} cores), so the times may be too long.",
+            fg="yellow",
+            err=True,
+        )
 
 
 def _table(report: LatencyReport) -> None:

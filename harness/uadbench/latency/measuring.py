@@ -47,6 +47,7 @@ def time_runs(
         dataset=_digests(dataset),
         started=now(),
         device=schedule.device,
+        load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         images=schedule.count(dataset),
         rounds=schedule.rounds,
         warmups=WARMUPS,

@@ -97,12 +97,16 @@ class MethodFailure(Frozen):
 
 
 class LatencyReport(Frozen):
-    """What `uadbench latency` measured on one dataset; `images` test images were taken in turn, in whole batches."""
+    """What `uadbench latency` measured on one dataset; `images` test images were taken in turn, in whole batches.
+
+    `load` is the number of processes that wanted a core in the minute before; None where the system does not tell.
+    """
 
     schema_name: Literal["uadbench-latency-v1"] = Field("uadbench-latency-v1", alias="schema")
     dataset: DatasetDigests
     started: str
     device: str
+    load: float | None = None
     images: int
     rounds: int
     warmups: int
