@@ -89,7 +89,7 @@ def _attempt(run: Run, report: LatencyReport, batches: Sequence[int], dataset: D
             measured = scratch / "benchmark.json"
             benchmark = json.loads(measured.read_text(encoding="utf-8") or "null") if measured.is_file() else None
             timed = latency_of(run, benchmark) if benchmark else None
-            failure = None if code == 0 and timed else _failure(scratch, code, log)
+            failure = None if code == 0 and timed else _failure(scratch, code)
     if failure is None:
         log.unlink(missing_ok=True)
         return ((timed,) if timed else ()), ()
@@ -140,9 +140,9 @@ def _options(suite: Path, scratch: Path) -> list[str]:
     ]
 
 
-def _failure(scratch: Path, code: int, log: Path) -> Failure:
+def _failure(scratch: Path, code: int) -> Failure:
     if (scratch / "failure.json").is_file():
         return read_record(scratch / "failure.json", Failure)
     died = f"signal {-code}" if code < 0 else f"exit code {code}"
     hint = " Too little memory is the usual cause." if code == -9 else ""
-    return Failure(kind="ProcessDied", sentence=f"The measuring process ended with {died}.{hint} See {log}.")
+    return Failure(kind="ProcessDied", sentence=f"The measuring process ended with {died}.{hint}")
