@@ -3,12 +3,12 @@
 Letters in the shapes: k methods, b bootstrap resamples. Higher values are better.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.special import ndtr
 
 from uadbench.errors import InvalidDataError
 
@@ -98,7 +98,7 @@ def p_values(values: Float[np.ndarray, " k"], draws: Sequence[Sequence[float]]) 
 def _two_sided(difference: float, error: float) -> float:
     if difference < _ROUNDING:
         return 1.0
-    return float(2 * ndtr(-difference / error)) if error > 0 else 0.0
+    return math.erfc(difference / (error * math.sqrt(2))) if error > 0 else 0.0
 
 
 def holm(probabilities: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
