@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from uadbench.errors import ParameterError, UnknownNameError
+from uadbench.errors import InvalidDataError, ParameterError, UnknownNameError
 from uadbench.torch_support.weights import WeightsUsed, locate
 
 # feature levels leave the classifier's weights over, which is no news
@@ -27,6 +27,9 @@ class Backbone(nn.Module):
         ParameterError: The network has no features at a reduction.
         MissingWeightsError: Names the file to place and where.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, name: str, reductions: Sequence[int]) -> None:
         super().__init__()
@@ -50,14 +53,23 @@ class Backbone(nn.Module):
 
 
 def pretrained(name: str, levels: tuple[int, ...] | None = None) -> tuple[Any, WeightsUsed]:
-    """The ImageNet classifier of that name in eval mode, or its feature levels, and the weights it has."""
+    """The ImageNet classifier of that name in eval mode, or its feature levels, and the weights it has.
+
+    Raises:
+        InvalidDataError: A weights file of another network.
+    """
     config = _config(name)
     file = locate(name, config.hf_hub_id)
     state = _read(file.path)
     if file.packaged:  # the same tensors in the same order under other names
         state = dict(zip(timm.create_model(name).state_dict(), state.values(), strict=True))
-    as_features = {} if levels is None else {"features_only": True, "out_indices": levels}
-    network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **as_features)
+    as_features: dict[str, Any] = {} if levels is None else {"features_only": True, "out_indices": levels}
+    try:
+        network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **as_features)
+    except RuntimeError as error:
+        raise InvalidDataError(
+            f"{file.path} does not hold the weights of {name!r}. Place the right file there. ({error})"
+        ) from error
     return network.eval(), file.used
 
 
@@ -65,7 +77,8 @@ def levels_at(name: str, reductions: Sequence[int]) -> tuple[int, ...]:
     """Which of timm's feature levels have these reductions; the last one where several do."""
     _config(name)
     with torch.device("meta"):
-        offered: list[int] = timm.create_model(name, features_only=True).feature_info.reduction()
+        network: Any = timm.create_model(name, features_only=True)
+    offered: list[int] = network.feature_info.reduction()
     for reduction in reductions:
         if reduction not in offered:
             raise ParameterError(

@@ -85,7 +85,7 @@ def gradient_step(loss: Loss, optimiser: torch.optim.Optimizer, context: FitCont
         optimiser.zero_grad(set_to_none=True)
         with autocast(context):
             value = loss(batch)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         return value.item()
 

@@ -45,8 +45,9 @@ def nearest(patches: Patches, bank: Float[Tensor, "m d"]) -> tuple[Float[Tensor,
     return (patches - bank[rows]).square().sum(1), rows
 
 
-def reweighted(patch: Float[Tensor, " d"], squared: Float[Tensor, ""], bank: Float[Tensor, "m d"], row: int,
-               neighbours: int) -> Float[Tensor, ""]:
+def reweighted(
+    patch: Float[Tensor, " d"], squared: Float[Tensor, ""], bank: Float[Tensor, "m d"], row: int, neighbours: int
+) -> Float[Tensor, ""]:
     """The squared distance of the most anomalous patch, more if its neighbour in the bank is itself a rare one.
 
     w = 1 - exp|patch - m*| / sum over the b neighbours m of m* (itself among them) of exp|patch - m|.

@@ -1,0 +1,194 @@
+"""PatchCore: its coreset, its distances, and what every detector promises."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from uadbench_patchcore._memory import coreset, nearest, project, reweighted
+from uadbench_patchcore.patchcore import PatchCore, PatchDetector
+
+from uadbench import FitContext, Images, Prediction, plugins
+from uadbench.errors import InvalidDataError, MissingWeightsError, ParameterError, UnknownNameError
+
+SMALL = {"size": 64, "coreset": 0.2}
+
+
+def images(count: int, seed: int, shape: tuple[int, int, int] = (1, 48, 40)) -> Images:
+    pixels = np.random.default_rng(seed).random((count, *shape), np.float32)
+    names = tuple(f"{seed}-{row}" for row in range(count))
+    return Images(pixels, np.ones((count, *shape[1:]), bool), names, names)
+
+
+class Source:
+    """An ImageSource in memory."""
+
+    def __init__(self, held: Images) -> None:
+        self.held, self.shape = held, held.pixels.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    def __getitem__(self, rows: slice) -> Images:
+        return self.held[rows]
+
+
+def fitted(folder, *, seed: int = 0, train: Images | None = None, **params) -> PatchDetector:
+    train = train or images(4, 1)
+    context = FitContext(seed, "cpu", "float32", folder)
+    return plugins.make("patchcore", **{**SMALL, **params}).fit(Source(train), Source(images(2, 2)), context)
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory) -> PatchDetector:
+    return fitted(tmp_path_factory.mktemp("fit"))
+
+
+def same_bytes(one: Prediction, other: Prediction) -> bool:
+    return one.maps.tobytes() == other.maps.tobytes() and one.scores.tobytes() == other.scores.tobytes()
+
+
+def points(count: int, width: int, seed: int) -> torch.Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed))
+
+
+def farthest_first(cloud: np.ndarray, count: int, first: int) -> list[int]:
+    chosen = [first]
+    while len(chosen) < count:
+        gaps = [min(((point - cloud[row]) ** 2).sum() for row in chosen) for point in cloud]
+        chosen.append(int(np.argmax(gaps)))
+    return chosen
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_coreset_is_the_greedy_one(seed):
+    cloud = points(60, 5, seed)
+    rows = coreset(cloud, 20, seed).tolist()
+    assert rows == farthest_first(cloud.double().numpy(), 20, rows[0])
+
+
+def test_the_coreset_never_takes_a_patch_twice():
+    assert len(set(coreset(torch.ones(30, 4), 30, 0).tolist())) == 30
+
+
+def test_the_nearest_in_the_bank_agrees_with_a_double_loop():
+    patches, bank = points(30, 6, 0), points(12, 6, 1)
+    squared, rows = nearest(patches, bank)
+    table = np.array([[((a - b) ** 2).sum() for b in bank.double().numpy()] for a in patches.double().numpy()])
+    np.testing.assert_array_equal(rows, table.argmin(1))
+    np.testing.assert_allclose(squared, table.min(1), rtol=1e-5)
+
+
+def test_a_patch_of_the_bank_has_distance_zero():
+    bank = 1000 + points(12, 6, 1)
+    assert nearest(bank[3:5], bank)[0].tolist() == [0, 0]
+
+
+def test_a_projection_keeps_distances_on_average():
+    cloud = points(200, 150, 0)
+    ratio = torch.pdist(project(cloud, 64, 0)) / torch.pdist(cloud)
+    assert ratio.mean().item() == pytest.approx(1, abs=0.05)
+
+
+def test_the_reweighted_score_is_equation_seven():
+    patch, bank = points(1, 4, 0)[0], points(10, 4, 1)
+    (squared,), (row,) = nearest(patch[None], bank)
+    around = sorted(range(10), key=lambda other: float(((bank[other] - bank[row]) ** 2).sum()))[:3]
+    total = sum(float((bank[other] - patch).norm().exp()) for other in around)
+    expected = (1 - float(squared.sqrt().exp()) / total) * float(squared)
+    assert float(reweighted(patch, squared, bank, int(row), 3)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_reweighted_score_is_smaller_and_has_the_same_map(detector, tmp_path):
+    batch = images(2, 3)
+    plain, weighted = detector.predict(batch), fitted(tmp_path, reweight=True).predict(batch)
+    assert (weighted.scores < plain.scores).all()
+    assert weighted.maps.tobytes() == plain.maps.tobytes()
+
+
+def test_without_smoothing_and_on_the_grid_the_score_is_the_largest_of_the_map(tmp_path):
+    train, batch = images(4, 1, (1, 16, 16)), images(2, 3, (1, 16, 16))
+    prediction = fitted(tmp_path, train=train, size=128, sigma=0.0).predict(batch)
+    np.testing.assert_allclose(prediction.scores, prediction.maps.max((1, 2)))
+
+
+def test_a_training_image_scores_zero_when_every_patch_is_kept(tmp_path):
+    train = images(2, 1)
+    assert (fitted(tmp_path, train=train, coreset=1.0).predict(train).scores < 1e-6).all()
+
+
+@pytest.mark.parametrize(("params", "kept"), [({}, 51), ({"coreset": 0.5}, 128), ({"candidates": 40}, 40)])
+def test_the_bank_is_a_share_of_all_patches_or_all_candidates(tmp_path, params, kept):
+    assert fitted(tmp_path, **params).bank.shape == (kept, 152)
+
+
+def test_pooled_features_have_the_length_asked_for(tmp_path):
+    assert fitted(tmp_path, pooled=100).bank.shape[1] == 100
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_maps_have_the_size_of_the_images(tmp_path, channels):
+    train, batch = images(2, 1, (channels, 48, 40)), images(3, 2, (channels, 48, 40))
+    assert fitted(tmp_path, train=train).predict(batch).maps.shape == (3, 48, 40)
+
+
+def test_the_same_seed_gives_the_same_bytes(detector, tmp_path):
+    assert same_bytes(detector.predict(images(3, 8)), fitted(tmp_path).predict(images(3, 8)))
+
+
+def test_an_image_alone_and_in_a_batch_has_the_same_bytes(detector):
+    batch = images(5, 9)
+    together, alone = detector.predict(batch), detector.predict(batch[3:4])
+    assert together.maps[3].tobytes() == alone.maps[0].tobytes()
+    assert together.scores[3] == alone.scores[0]
+
+
+def test_a_saved_detector_comes_back_with_the_same_bytes(detector, tmp_path):
+    detector.save(tmp_path / "detector")
+    loaded = PatchCore.load(tmp_path / "detector", "cpu")
+    assert same_bytes(detector.predict(images(3, 10)), loaded.predict(images(3, 10)))
+
+
+def test_a_detector_names_the_weights_it_uses(detector):
+    (used,) = detector.weights
+    assert used["name"] == "tf_efficientnet_lite0"
+    assert used["sha256"].startswith("579344248a93e230")
+
+
+def test_a_saved_detector_refuses_other_weights(detector, tmp_path):
+    detector.save(tmp_path)
+    about = json.loads((tmp_path / "patchcore.json").read_text())
+    about["weights"]["sha256"] = "0" * 64
+    (tmp_path / "patchcore.json").write_text(json.dumps(about))
+    with pytest.raises(MissingWeightsError, match="fitted on weights 'tf_efficientnet_lite0' with sha256 0000"):
+        PatchCore.load(tmp_path, "cpu")
+
+
+def test_images_smaller_than_the_stride_are_refused(detector):
+    with pytest.raises(InvalidDataError, match="12 x 40 px are smaller than the backbone's stride, 16 px"):
+        detector.predict(images(1, 0, (1, 12, 40)))
+
+
+def test_images_with_two_channels_are_refused(detector):
+    with pytest.raises(InvalidDataError, match="2 channels"):
+        detector.predict(images(1, 0, (2, 48, 40)))
+
+
+def test_an_unknown_backbone_is_refused_with_the_nearest_name(tmp_path):
+    with pytest.raises(UnknownNameError, match="Did you mean 'tf_efficientnet_lite0'"):
+        fitted(tmp_path, backbone="tf_eficientnet_lite0")
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [({"coreset": 1.5}, "coreset is 1.5"), ({"coreset": 0.0}, "coreset is 0"), ({"size": 8}, "size is 8"),
+     ({"sigma": -1.0}, "sigma is -1"), ({"neighbours": 1}, "neighbours is 1")],
+)
+def test_a_parameter_out_of_range_is_refused(override, sentence):
+    with pytest.raises(ParameterError, match=sentence):
+        plugins.make("patchcore", **override)
+
+
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_every_preset_makes_a_method(preset):
+    assert isinstance(plugins.make("patchcore", preset=preset), PatchCore)
