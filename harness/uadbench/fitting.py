@@ -1,9 +1,10 @@
 """Fitting and predicting: from an images file to a sealed prediction file. This code never sees a truth file."""
 
+import contextlib
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -154,18 +155,17 @@ def _provenance(order: Order, params: Mapping[str, Any], dataset: Dataset, detec
             "identity": digests.identity,
             "pixels": digests.pixels,
         },
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions_of(LIBRARIES),
         "hardware": hardware(order.device),
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for library in LIBRARIES:
-        try:
+def versions_of(libraries: Sequence[str]) -> dict[str, str]:
+    """The versions of Python and of those libraries that are installed."""
+    found = {"python": platform.python_version()}
+    for library in libraries:
+        with contextlib.suppress(PackageNotFoundError):
             found[library] = version(library)
-        except PackageNotFoundError:
-            continue
     return found
 
 

@@ -160,10 +160,9 @@ def resolve(target: str) -> Any:
         ) from error
 
 
-def method_class(name: str) -> type:
+def method_class(name: str) -> Any:
     """The class behind a method's name; this imports its libraries."""
-    found: type = resolve(method(name).spec.target)
-    return found
+    return resolve(method(name).spec.target)
 
 
 def params_of(name: str, preset: str = "quick", overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uadbench.cli.console import console
+
 if TYPE_CHECKING:
     from uadbench.board import Leaderboard
 
@@ -37,12 +39,10 @@ def board(datasets: tuple[str, ...], rows: Path | None, folder: Path | None, for
 
 
 def _print(leaderboard: Leaderboard, form: str) -> None:
-    from rich.console import Console
-
     from uadbench.board import latex, markdown, terminal_table
 
     if form == "terminal":
-        Console().print(terminal_table(leaderboard))
+        console().print(terminal_table(leaderboard))
     else:
         click.echo({"markdown": markdown, "latex": latex}[form](leaderboard))
 

@@ -1,18 +1,22 @@
 """What the commands share on the terminal: a console, tables, and JSON for machines."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PIPED_WIDTH = 160
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; text is shown as it is, never as markup."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -21,7 +25,15 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> N
         table.add_column(column, no_wrap=place == 0)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
+    console().print(table)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The terminal; into a pipe or file, wide enough that no table is cut."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(width=None if stream.isatty() else PIPED_WIDTH, stderr=stderr)
 
 
 def say_json(records: Iterable[Mapping[str, Any]]) -> None:

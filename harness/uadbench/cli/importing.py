@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uadbench.cli.console import console
+
 if TYPE_CHECKING:
     from uadbench.datasets.manifest import ImportReport
 
@@ -67,7 +69,6 @@ def manifest(
 
 
 def _show(name: str, report: ImportReport) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -75,6 +76,6 @@ def _show(name: str, report: ImportReport) -> None:
     for one in report.counts:
         kind = "anomalous" if one.label else "healthy"
         table.add_row(one.split, kind, escape(one.pathology), str(one.images), str(one.subjects))
-    Console().print(table)
+    console().print(table)
     for line in report.lines():
         click.echo(line)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uadbench.cli.console import console
+
 if TYPE_CHECKING:
     from uadbench.testing import Outcome
 
@@ -17,18 +19,25 @@ def plugin() -> None:
 
 @plugin.command()
 @click.argument("name")
-@click.option("--to", "folder", default=".", type=click.Path(path_type=Path, file_okay=False),
-              help="Folder in which the new folder NAME is made.")
+@click.option(
+    "--to",
+    "folder",
+    default=".",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder in which the new folder NAME is made.",
+)
 def new(name: str, folder: Path) -> None:
     """Write a complete package with one working method called NAME."""
     from uadbench.scaffold import new_plugin
 
     home = new_plugin(name, folder)
     path = home if home.is_absolute() else f"./{home}"
-    click.echo(f"Wrote {path}, a package with one working method. Next:\n\n"
-               f"  pip install -e {path}\n"
-               f"  uadbench plugin check {name}\n\n"
-               f"Then replace the median in {path}/uadbench_{name.replace('-', '_')} by your idea, and check again.")
+    click.echo(
+        f"Wrote {path}, a package with one working method. Next:\n\n"
+        f"  pip install -e {path}\n"
+        f"  uadbench plugin check {name}\n\n"
+        f"Then replace the median in {path}/uadbench_{name.replace('-', '_')} by your idea, and check again."
+    )
 
 
 @plugin.command()
@@ -40,13 +49,11 @@ def new(name: str, folder: Path) -> None:
 @click.pass_context
 def check(context: click.Context, name: str, preset: str, settings: Sequence[str], device: str, as_json: bool) -> None:
     """Check the method NAME against the contract; exit code 3 when a check fails."""
-    from rich.console import Console
-
     from uadbench import testing
     from uadbench.errors import ContractError
 
     overrides = _overrides(name, settings)
-    with Console(stderr=True).status(f"Checking {name}"):
+    with console(stderr=True).status(f"Checking {name}"):
         outcomes = list(testing.check_method(name, preset=preset, overrides=overrides, device=device))
     (_print_json if as_json else _print_table)(name, outcomes)
     if not all(outcome.passed for outcome in outcomes):
@@ -71,7 +78,6 @@ def _print_json(name: str, outcomes: Sequence["Outcome"]) -> None:
 
 
 def _print_table(name: str, outcomes: Sequence["Outcome"]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -81,4 +87,4 @@ def _print_table(name: str, outcomes: Sequence["Outcome"]) -> None:
         mark = "[green]pass[/green]" if outcome.passed else "[red]FAIL[/red]"
         sentence = f"\n[red]{escape(outcome.sentence)}[/red]" if outcome.sentence else ""
         table.add_row(outcome.check, mark, f"{escape(outcome.what)}{sentence}")
-    Console().print(table)
+    console().print(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from uadbench.cli.console import seconds, show
+from uadbench.cli.console import console, seconds, show
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,12 +131,10 @@ def _carry_out(planned: Plan, store: Store) -> None:
 
 
 def _end(results: ResultSet, board: Leaderboard, path: Path) -> None:
-    from rich.console import Console
-
     from uadbench.board import terminal_table
 
     if board.rows:
-        Console().print(terminal_table(board))
+        console().print(terminal_table(board))
         click.echo(f"Board: {path}")
     for outcome in results.failures:
         if outcome.failure:

@@ -1,4 +1,4 @@
-"""The datasets that ship with the harness, offered through the same hook as any plugin's. Light: imports nothing heavy."""
+"""The datasets that ship with the harness, offered through the same hook as any plugin's."""
 
 from collections.abc import Sequence
 
@@ -19,16 +19,16 @@ def uadbench_datasets() -> Sequence[DatasetSpec]:
         DatasetSpec(
             name="brain-flair-lgg-v1",
             title="FLAIR slices of low-grade glioma with masks (TCGA), healthy = slices far from the lesion",
-            how="uadbench data import manifest lgg_flair.zip --name brain-flair-lgg-v1 ... (README, «The real datasets»)",
+            how="make data DATA=<folder with lgg_flair/lgg_flair.zip>",
         ),
         DatasetSpec(
             name="chest-xray-nih-v1",
             title="NIH chest X-rays, normal against pneumonia, 44 images with boxes",
-            how="uadbench data import manifest cxr_nih.zip --name chest-xray-nih-v1 ... (README, «The real datasets»)",
+            how="make data DATA=<folder with cxr_nih/cxr_nih.zip>",
         ),
         DatasetSpec(
             name="brain-mri-br35h-v1",
             title="Web-collected brain MRI with tumour masks; easy, with a known shortcut",
-            how="uadbench data import manifest brain_mri_br35h.zip --name brain-mri-br35h-v1 ... (README, «The real datasets»)",
+            how="make data DATA=<folder with brain_mri_br35h/brain_mri_br35h.zip>",
         ),
     )

@@ -2,30 +2,29 @@
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from importlib import resources
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from uadbench import __version__
 from uadbench.files.images import Dataset
 from uadbench.files.layout import space_checked
 from uadbench.files.results import DatasetDigests, read_record
-from uadbench.fitting import LIBRARIES
+from uadbench.fitting import LIBRARIES, versions_of
 from uadbench.latency.gathering import latency_of
 from uadbench.latency.report import LatencyReport, MethodFailure, MethodLatency
 from uadbench.latency.schedule import Schedule
 from uadbench.latency.workload import Request
-from uadbench.runs.store import Failure, Run, now
+from uadbench.runs.job import DETERMINISTIC
+from uadbench.runs.store import Failure, Run, death, now
 
 WARMUPS = 3
 
 # As in a run; and no setting or plugin of the pytest that a user may have around.
-_SET = {"PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+_SET = {**DETERMINISTIC, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 _UNSET = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 
 Attempt = tuple[tuple[MethodLatency, ...], tuple[MethodFailure, ...]]
@@ -52,7 +51,7 @@ def time_runs(
         rounds=schedule.rounds,
         warmups=WARMUPS,
         harness_version=__version__,
-        versions=_versions(),
+        versions=versions_of((*LIBRARIES, "pytest", "pytest-benchmark")),
     )
     for done, run in enumerate(runs, start=1):
         timed, failed = _attempt(run, report, schedule.batches, dataset, folder)
@@ -66,16 +65,6 @@ def time_runs(
 def _digests(dataset: Dataset) -> DatasetDigests:
     card, digests = dataset.card, dataset.digests
     return DatasetDigests(name=card.name, version=card.version, identity=digests.identity, pixels=digests.pixels)
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for library in (*LIBRARIES, "pytest", "pytest-benchmark"):
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _attempt(run: Run, report: LatencyReport, batches: Sequence[int], dataset: Dataset, folder: Path) -> Attempt:
@@ -143,6 +132,4 @@ def _options(suite: Path, scratch: Path) -> list[str]:
 def _failure(scratch: Path, code: int) -> Failure:
     if (scratch / "failure.json").is_file():
         return read_record(scratch / "failure.json", Failure)
-    died = f"signal {-code}" if code < 0 else f"exit code {code}"
-    hint = " Too little memory is the usual cause." if code == -9 else ""
-    return Failure(kind="ProcessDied", sentence=f"The measuring process ended with {died}.{hint}")
+    return death("The measuring process", code)

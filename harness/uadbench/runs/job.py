@@ -14,12 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from uadbench.errors import RunFailedError, UadbenchError
+from uadbench.errors import RunFailedError
 from uadbench.fitting import Order, Timing, fit_predict
-from uadbench.runs.store import Failure, Run, RunSpec
+from uadbench.runs.store import Failure, Run, RunSpec, death, failure_of
 from uadbench.types import Progress
 
-_DETERMINISTIC = {"PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+DETERMINISTIC = {"PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 
 class JobFailedError(RunFailedError):
@@ -55,17 +55,17 @@ def carry_out(run: Run, spec: RunSpec, images: Path, report: Callable[[Progress]
             stderr=log,
             text=True,
             encoding="utf-8",
-            env={**os.environ, **_DETERMINISTIC},
+            env={**os.environ, **DETERMINISTIC},
         ) as process,
     ):
         try:
-            return _listen(process, json.dumps(request), report, run.log)
+            return _listen(process, json.dumps(request), report)
         except BaseException:
             process.kill()
             raise
 
 
-def _listen(process: subprocess.Popen, request: str, report: Callable[[Progress], None], log: Path) -> Timing:
+def _listen(process: subprocess.Popen, request: str, report: Callable[[Progress], None]) -> Timing:
     assert process.stdin
     assert process.stdout
     process.stdin.write(request)
@@ -82,16 +82,7 @@ def _listen(process: subprocess.Popen, request: str, report: Callable[[Progress]
         return Timing(**outcome["timing"])
     if "failure" in outcome:
         raise JobFailedError(Failure(**outcome["failure"]))
-    died = f"signal {-code}" if code < 0 else f"exit code {code}"
-    hint = " Too little memory is the usual cause." if code == -9 else ""
-    raise JobFailedError(Failure(kind="ProcessDied", sentence=f"The process ended with {died}.{hint} See {log}."))
-
-
-def _failure(error: Exception) -> dict[str, Any]:
-    kind = type(error).__name__
-    if isinstance(error, UadbenchError):
-        return {"kind": kind, "sentence": str(error), "exit_code": error.exit_code}
-    return {"kind": kind, "sentence": f"{kind}: {str(error).strip().splitlines()[0] if str(error).strip() else kind}"}
+    raise JobFailedError(death("The process of the run", code))
 
 
 def _tell(channel: IO[str], **message: Any) -> None:
@@ -114,7 +105,7 @@ def main() -> int:
         )
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises becomes one typed failure, traceback in the log
         traceback.print_exc()
-        _tell(channel, failure=_failure(error))
+        _tell(channel, failure=failure_of(error).model_dump())
         return 1
     _tell(channel, timing=asdict(timing))
     return 0

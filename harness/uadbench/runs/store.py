@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from uadbench.errors import InvalidDataError, UnknownNameError, UsageError
+from uadbench.errors import InvalidDataError, UadbenchError, UnknownNameError, UsageError
 from uadbench.files.digest import digest_json
 from uadbench.files.layout import write_text_atomically
 from uadbench.files.results import Frozen, Result, read_record, read_result
@@ -21,6 +21,21 @@ class Failure(Frozen):
     kind: str
     sentence: str
     exit_code: int = 1
+
+
+def failure_of(error: Exception) -> Failure:
+    """An error of a run as a typed failure; of a foreign error the first line is kept."""
+    kind, text = type(error).__name__, str(error).strip()
+    if isinstance(error, UadbenchError):
+        return Failure(kind=kind, sentence=text, exit_code=error.exit_code)
+    return Failure(kind=kind, sentence=f"{kind}: {text.splitlines()[0]}" if text else kind)
+
+
+def death(what: str, code: int) -> Failure:
+    """The failure of a process that ended with this exit code (negative: a signal) and said nothing."""
+    died = f"signal {-code}" if code < 0 else f"exit code {code}"
+    hint = " Too little memory is the usual cause." if code == -9 else ""
+    return Failure(kind="ProcessDied", sentence=f"{what} ended with {died}.{hint}")
 
 
 class RunSpec(Frozen):

@@ -17,6 +17,8 @@ from uadbench.datasets.phantom.fields import pixel_grid, random_field, soften
 
 # Share of infarcts, and degrees from the front, of the three arterial territories: middle, posterior, anterior.
 TERRITORIES = ((0.65, (55.0, 120.0)), (0.20, (140.0, 165.0)), (0.15, (15.0, 35.0)))
+# Share of a mass that is tumour; through the rest the tissue it grew into still shows.
+INFILTRATION = 0.8
 
 
 def stroke(patient: Patient, generator: np.random.Generator) -> Change:
@@ -42,7 +44,8 @@ def mass(patient: Patient, generator: np.random.Generator) -> Change:
     oedema = (outside_px > 0) & (outside_px < width_px) & (tissue.white > 0.5) & patient.foreground
     oedema = largest_piece(core | oedema) & ~core
     image = patient.render(tissue) * (1 - generator.uniform(0.12, 0.25) * soften(oedema, 1.2))
-    return Change(blend(image, _core(patient, generator, core), soften(core, 1.0)), core | oedema)
+    core_image = _core(patient, generator, core)
+    return Change(blend(image, core_image, INFILTRATION * soften(core, 1.0)), core | oedema)
 
 
 def wm_lesions(patient: Patient, generator: np.random.Generator) -> Change:

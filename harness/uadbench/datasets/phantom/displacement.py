@@ -38,13 +38,12 @@ def ventricles(patient: Patient, generator: np.random.Generator) -> Change:
 def _radial(patient: Patient, generator: np.random.Generator, strength: float) -> Change:
     """Reads at x + k (x - c) (1 - r^2/R^2)^2 inside a disc; folds at k >= 1.25 and k <= -1. Mask: r < 0.8 R.
 
-    The surface of the brain stays where it is, so that the outline tells nothing.
+    The disc lies within the brain, so that the outline tells nothing.
     """
     radius_px = generator.uniform(14.0, 22.0)
-    depth_px = patient.depth_px()
-    centre = pick(generator, depth_px > 0.8 * radius_px)
+    centre = pick(generator, patient.depth_px() > radius_px)
     radius = distance_to(centre)
-    fading = np.clip(1 - (radius / radius_px) ** 2, 0, None) ** 2 * np.clip(depth_px / 4, 0, 1)
+    fading = np.clip(1 - (radius / radius_px) ** 2, 0, None) ** 2
     displacement = strength * fading * (pixel_grid() - centre[:, None, None])
     moved = patient.anatomy.moved(displacement)
     return Change(patient.render(moved), (radius < 0.8 * radius_px) & patient.foreground)

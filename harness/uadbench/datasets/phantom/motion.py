@@ -20,10 +20,10 @@ Pose = tuple[float, float, float]
 def motion(patient: Patient, generator: np.random.Generator) -> Change:
     """A head that moves 2 to 5 times and comes back; the whole image is anomalous."""
     moves = int(generator.integers(2, 6))
-    edges = np.sort(generator.choice(np.arange(8, SIZE - 8), (moves, 2), replace=False))
+    starts, lengths = generator.integers(8, SIZE - 32, moves), generator.integers(6, 25, moves)
     severity = generator.uniform(0.5, 1.0)
     poses = [tuple(severity * generator.normal(0.0, 2.5, 3)) for _ in range(moves)]
-    move = partial(moved_scan, stretches=edges.tolist(), poses=poses)
+    move = partial(moved_scan, stretches=list(zip(starts, starts + lengths, strict=True)), poses=poses)
     return Change(patient.image, patient.foreground, motion=move)
 
 

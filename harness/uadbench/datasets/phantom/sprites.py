@@ -7,6 +7,7 @@ Deviates: sizes and contrasts are chosen so that no detector without training fi
 
 import numpy as np
 from jaxtyping import Bool
+from scipy.ndimage import gaussian_filter
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
@@ -35,11 +36,14 @@ def iso_ellipse(patient: Patient, generator: np.random.Generator) -> Change:
 
 
 def copy_paste(patient: Patient, generator: np.random.Generator) -> Change:
-    """A patch of the same brain, more than two radii away, laid over another place."""
+    """A patch of the same brain, more than two radii away and about as bright, laid over another place."""
     radius_px = generator.uniform(9.0, 15.0)
     depth_px = patient.depth_px()
     target = pick(generator, depth_px > 0.6 * radius_px)
-    source = pick(generator, (depth_px > 0.9 * radius_px) & (distance_to(target) > 2 * radius_px))
+    local_mean = gaussian_filter(patient.image, radius_px / 2)
+    row, column = target.astype(int)
+    alike = np.abs(local_mean - local_mean[row, column]) < 0.03
+    source = pick(generator, alike & (depth_px > 0.9 * radius_px) & (distance_to(target) > 2 * radius_px))
     mask = blob(generator, target, radius_px)
     shift = np.round(target - source).astype(int)
     arrived = np.roll(patient.image, shift, axis=(0, 1))

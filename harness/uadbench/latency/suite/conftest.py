@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from uadbench.errors import UadbenchError
 from uadbench.files.predictions import PredictionWriter
 from uadbench.fitting import hardware
 from uadbench.latency.workload import SCOPES, DiscardedError, Request, Workload
-from uadbench.runs.store import Failure
+from uadbench.runs.store import failure_of
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,12 +51,7 @@ def pytest_exception_interact(call: pytest.CallInfo, node: Any) -> None:
     path, error = node.config.getoption("--failure"), call.excinfo.value if call.excinfo else None
     if error is None or path.exists():
         return
-    kind, text = type(error).__name__, str(error).strip()
-    if isinstance(error, UadbenchError):
-        failure = Failure(kind=kind, sentence=text, exit_code=error.exit_code)
-    else:
-        failure = Failure(kind=kind, sentence=f"{kind}: {text.splitlines()[0] if text else 'no message'}")
-    path.write_text(failure.model_dump_json(), encoding="utf-8")
+    path.write_text(failure_of(error).model_dump_json(), encoding="utf-8")
 
 
 def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, Any]:
