@@ -87,5 +87,6 @@ def _picture(path: Path, dataset: Dataset, divide_by: float | None) -> Images:
     stored = read_grey(path.read_bytes(), str(path))
     largest = divide_by or float(np.iinfo(stored.dtype).max)
     square = Geometry(stored.shape[0], stored.shape[1], height).image(np.clip(stored / largest, 0, 1))
-    body = foreground(np.round(square * 255).astype(np.uint8), "otsu")
+    rules = [str(step["rule"]) for step in dataset.card.preprocessing if step.get("step") == "foreground"]
+    body = foreground(np.round(square * 255).astype(np.uint8), rules[0] if rules else "otsu")
     return Images(square.astype(np.float32)[None, None], body[None], (path.stem,), (path.stem,))

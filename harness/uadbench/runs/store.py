@@ -23,7 +23,7 @@ class Failure(Frozen):
     exit_code: int = 1
 
 
-def failure_of(error: Exception) -> Failure:
+def failure_of(error: BaseException) -> Failure:
     """An error of a run as a typed failure; of a foreign error the first line is kept."""
     kind, text = type(error).__name__, str(error).strip()
     if isinstance(error, UadbenchError):
