@@ -88,7 +88,7 @@ def test_rounding_twice_is_rounding_once(values):
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 def test_rounding_refuses_what_is_not_finite(wrong):
-    with pytest.raises(InvalidDataError, match="hold 1 values that are not finite. Give finite maps"):
+    with pytest.raises(InvalidDataError, match=r"hold 1 values that are not finite. Give finite maps"):
         rounded(array([0.5, wrong]))
 
 
@@ -126,7 +126,7 @@ def test_neighbouring_keys_stand_for_neighbouring_values():
 
 @pytest.mark.parametrize("wrong", [0.1, np.inf, -np.inf, np.nan, -0.0])
 def test_keys_refuse_what_rounding_would_have_changed(wrong):
-    with pytest.raises(InvalidDataError, match="not rounded to 13 mantissa bits. Pass them through `rounded`"):
+    with pytest.raises(InvalidDataError, match=r"not rounded to 13 mantissa bits. Pass them through `rounded`"):
         keys(array([1.0, wrong]))
 
 
@@ -232,12 +232,12 @@ def test_a_tally_of_scores_keeps_values_that_rounding_would_join():
 
 
 def test_scores_without_a_label_each_are_refused():
-    with pytest.raises(InvalidDataError, match="3 scores for 2 labels. Give one score per label"):
+    with pytest.raises(InvalidDataError, match=r"3 scores for 2 labels. Give one score per label"):
         tally(np.zeros(3), np.zeros(2, bool))
 
 
 def test_scores_that_are_not_finite_are_refused():
-    with pytest.raises(InvalidDataError, match="Scores hold 2 values that are not finite. Give finite scores"):
+    with pytest.raises(InvalidDataError, match=r"Scores hold 2 values that are not finite. Give finite scores"):
         tally(np.array([np.nan, 1, np.inf]), np.zeros(3, bool))
 
 

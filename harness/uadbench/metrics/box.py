@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from uadbench.errors import UndefinedMetricError
+from uadbench.errors import InvalidDataError, UndefinedMetricError
+from uadbench.metrics.counting import rounded
 
 DETECTED_SHARE = 0.1
 
@@ -69,13 +70,21 @@ def box_f1(
 ) -> float:
     """Mean F1 over boxes in [0, 1]; `box_images` is the index of the image of each box.
 
+    Maps are first rounded to 13 mantissa bits, as they are stored and as `threshold_at_fpr` rounds them.
+
     Source: RA, MIDL 2023, sec. 4.2; see `box_cases` for the deviation.
 
     Raises:
+        InvalidDataError: Shapes that disagree.
         UndefinedMetricError: No box.
     """
+    if np.shape(maps) != np.shape(foreground) or len(boxes) != len(box_images):
+        raise InvalidDataError(
+            f"box_f1: maps {np.shape(maps)}, foreground {np.shape(foreground)}, {len(boxes)} boxes in "
+            f"{len(box_images)} images disagree. Give one foreground per map and one image per box."
+        )
     if not len(boxes):
         raise UndefinedMetricError("box_f1: no box; the mean over boxes has no value.")
-    images = np.unique(box_images)
-    cases = [case for i in images for case in box_cases(maps[i], boxes[box_images == i], foreground[i], threshold)]
+    images, stored = np.unique(box_images), rounded(maps)
+    cases = [case for i in images for case in box_cases(stored[i], boxes[box_images == i], foreground[i], threshold)]
     return float(np.mean([case.f1 for case in cases]))

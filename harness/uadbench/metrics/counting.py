@@ -42,7 +42,8 @@ def keys(maps: Float32[np.ndarray, "*s"]) -> Int32[np.ndarray, "*s"]:
     """Order-preserving integers in [-2^21, 2^21) of rounded maps: a < b exactly when key(a) < key(b).
 
     Raises:
-        InvalidDataError: A value that `rounded` would change or refuse (-0, NaN, infinite); it would be binned silently.
+        InvalidDataError: A value that `rounded` would change or refuse (-0, NaN, infinite) and that would be binned
+            silently.
     """
     bits = np.ascontiguousarray(maps, np.float32).view(np.int32)
     some = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))) >> DROPPED_BITS

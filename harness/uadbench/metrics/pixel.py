@@ -72,8 +72,8 @@ def dice(maps: Maps, masks: Masks, threshold: float) -> float:
     """
     if np.shape(maps) != np.shape(masks):
         raise InvalidDataError(f"Maps {np.shape(maps)} and masks {np.shape(masks)} differ in shape. Give one size.")
-    found = rounded(maps) > threshold
-    total = int(found.sum()) + int(np.sum(masks))
+    found, masks = rounded(maps) > threshold, np.asarray(masks, bool)
+    total = int(found.sum()) + int(masks.sum())
     if not total:
         raise UndefinedMetricError("dice: nothing found and nothing to find; 0/0 has no value.")
     return 2 * int((found & masks).sum()) / total
