@@ -63,8 +63,8 @@ def write_dataset(folder: Path, card: Card, samples: Mapping[str, Sequence[Sampl
     """Write both files and return their paths. Rows are ordered by opaque id, which shuffles them.
 
     Raises:
-        InvalidDataError: An empty split, sizes that differ, an anomalous training image, a subject in two splits, a
-            mask of another size, a box outside the image.
+        InvalidDataError: An empty split, a name twice, sizes or types that differ, an anomalous training image, a
+            subject in two splits, a mask of another size, a box outside the image.
         EnvironmentProblemError: No space left.
     """
     ordered = {split: _ordered(card, split, samples.get(split, ())) for split in SPLITS}
@@ -92,11 +92,22 @@ def write_dataset(folder: Path, card: Card, samples: Mapping[str, Sequence[Sampl
 def _ordered(card: Card, split: str, samples: Sequence[Sample]) -> list[Sample]:
     if not samples:
         raise InvalidDataError(f"Split {split!r} of {card.name} is empty. A dataset has images in train, val and test.")
+    names = [one.name for one in samples]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidDataError(
+            f"Split {split!r} of {card.name}: two images are called {twice!r}. Give each its own name."
+        )
     return sorted(samples, key=lambda one: opaque(card, one.name))
 
 
 def _require_one_size(card: Card, ordered: Mapping[str, Sequence[Sample]]) -> None:
     first = ordered["train"][0].pixels
+    if first.ndim != 3 or first.dtype not in (np.uint8, np.uint16):
+        raise InvalidDataError(
+            f"Split 'train' of {card.name}: image {ordered['train'][0].name!r} is {first.dtype} {first.shape}. "
+            "Give uint8 or uint16 (c, h, w)."
+        )
     for split, rows in ordered.items():
         for one in rows:
             where = f"Split {split!r} of {card.name}: image {one.name!r}"
@@ -111,6 +122,8 @@ def _require_one_size(card: Card, ordered: Mapping[str, Sequence[Sample]]) -> No
                         f"{where} has size {first.shape[1:]}, but its {what} {array.shape}. "
                         "Give both the same geometry."
                     )
+                if array is not None and array.dtype != bool:
+                    raise InvalidDataError(f"{where} has a {what} of type {array.dtype}. Give bool.")
 
 
 def _truth(card: Card, split: str, rows: Sequence[Sample]) -> Truth:

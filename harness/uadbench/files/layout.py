@@ -13,6 +13,8 @@ import numpy as np
 
 from uadbench.errors import EnvironmentProblemError, InvalidDataError
 
+# What h5py and json raise when names, types or values are not those of the layout.
+_BROKEN = (KeyError, OSError, RuntimeError, ValueError, TypeError, AttributeError)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -40,7 +42,7 @@ def opened(path: Path, schema: str) -> Iterator[h5py.File]:
             )
         try:
             yield file
-        except (KeyError, OSError) as error:
+        except _BROKEN as error:
             raise InvalidDataError(
                 f"{path}: the layout {schema} is broken ({_first_line(error)}). Make the file again."
             ) from error
@@ -70,7 +72,7 @@ def space_checked(path: Path) -> Iterator[None]:
     """Turns the operating system's refusals to write into one sentence.
 
     Raises:
-        EnvironmentProblemError: No space left, no permission, or a read-only place.
+        EnvironmentProblemError: No space left, no permission, no such folder, or a read-only place.
     """
     try:
         yield
@@ -80,11 +82,11 @@ def space_checked(path: Path) -> Iterator[None]:
             raise EnvironmentProblemError(
                 f"{path}: no space left on the device. Free some space and run again."
             ) from error
-        if code in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise EnvironmentProblemError(
-                f"{path}: may not be written ({os.strerror(code)}). Choose another folder."
-            ) from error
-        raise
+        if code is None:
+            raise
+        raise EnvironmentProblemError(
+            f"{path}: cannot be written ({os.strerror(code)}). Choose another place."
+        ) from error
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -82,6 +82,7 @@ class PredictionWriter:
                     f"{self.path}: split {split!r} has {len(ids)} predictions of {len(set(ids))} images. "
                     "Predict every image of val and test once."
                 )
+            _require_reconstructions(self.path, self._file[split], split, len(ids))
         with space_checked(self.path):
             for split in PREDICTED_SPLITS:
                 write_texts(self._file[split], "ids", self._ids[split])
@@ -94,6 +95,14 @@ class PredictionWriter:
             self._file.close()
             self._partial.replace(self.path)
         return seal
+
+
+def _require_reconstructions(path: Path, group: h5py.Group, split: str, count: int) -> None:
+    made = len(group["reconstructions"]) if "reconstructions" in group else count
+    if made != count:
+        raise InvalidDataError(
+            f"{path}: split {split!r} has {made} reconstructions for {count} maps. Reconstruct every image, or none."
+        )
 
 
 def _extend(file: h5py.File, name: str, rows: np.ndarray) -> None:
@@ -126,17 +135,27 @@ def _distinct_values(file: h5py.File) -> int:
 
 def _blocks(dataset: h5py.Dataset, rows: int = 32) -> Iterator[np.ndarray]:
     for start in range(0, len(dataset), rows):
-        yield dataset[start : start + rows]
+        yield _finite(dataset, slice(start, start + rows))
 
 
 def _digest(file: h5py.File) -> str:
     parts = [str(file.attrs["provenance"])]
     for split in PREDICTED_SPLITS:
-        parts += [split, *read_texts(file[split], "ids"), digest_array(file[split]["scores"][:])]
+        parts += [split, *read_texts(file[split], "ids"), digest_array(_finite(file[split]["scores"], slice(None)))]
         for name in ("maps", "reconstructions"):
             if name in file[split]:
                 parts += [name, *(digest_array(block) for block in _blocks(file[split][name]))]
     return digest_texts(parts)
+
+
+def _finite(dataset: h5py.Dataset, rows: slice) -> np.ndarray:
+    """These rows, unless one is NaN or infinite: anybody can seal a file, so a seal alone promises nothing."""
+    values = np.asarray(dataset[rows])
+    if not np.isfinite(values).all():
+        raise InvalidDataError(
+            f"{dataset.file.filename}: {dataset.name} holds values that are not finite. Predict finite numbers."
+        )
+    return values
 
 
 @dataclass(slots=True)
@@ -198,7 +217,7 @@ def open_predictions(path: Path, *, verify: bool = True) -> PredictionFile:
         if verify and _digest(file) != seal:
             raise InvalidDataError(
                 f"{path}: the seal {seal[:12]} does not fit the content. "
-                "The file is damaged or was changed after the run; run it again."
+                "The file is damaged or was changed after the run; delete it and run again."
             )
         splits = {split: _stored(path, file, split) for split in PREDICTED_SPLITS}
         return PredictionFile(path, provenance, seal, int(file.attrs["distinct_values"]), splits)
@@ -210,6 +229,7 @@ def _stored(path: Path, file: h5py.File, split: str) -> StoredPredictions:
     if maps.ndim != 3 or len(maps) != len(ids) or scores.shape != (len(ids),):
         raise InvalidDataError(
             f"{path}: {split} holds maps {maps.shape}, scores {scores.shape} and {len(ids)} ids, "
-            "which disagree. Run it again."
+            "which disagree. Delete it and run again."
         )
+    _require_reconstructions(path, group, split, len(ids))
     return StoredPredictions(path, split, ids, scores, tuple(maps.shape[1:]), "reconstructions" in group)

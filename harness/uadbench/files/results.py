@@ -82,13 +82,13 @@ class Result(Frozen):
 
     @property
     def method(self) -> str:
-        """The method's name."""
-        return str(self.provenance["method"])
+        """The method's name; predictions made elsewhere may not say it."""
+        return str(self.provenance.get("method") or "unnamed")
 
     @property
     def seed(self) -> int:
-        """The seed of the run."""
-        return int(self.provenance["seed"])
+        """The seed of the run, 0 where none is said."""
+        return int(self.provenance.get("seed") or 0)
 
     @property
     def configuration(self) -> str:
@@ -135,9 +135,11 @@ def read_record(path: Path, kind: type[Record]) -> Record:
     try:
         return kind.model_validate_json(Path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InvalidDataError(f"{path}: no such file.") from error
+        raise InvalidDataError(f"{path}: no such file. Check the path.") from error
+    except OSError as error:
+        raise InvalidDataError(f"{path}: cannot be read ({error.strerror}). Give a file.") from error
     except (ValidationError, UnicodeDecodeError) as error:
-        raise InvalidDataError(f"{path}: not a valid {kind.__name__} ({_first(error)}).") from error
+        raise InvalidDataError(f"{path}: not a valid {kind.__name__} ({_first(error)}). Make it again.") from error
 
 
 def _first(error: ValidationError | UnicodeDecodeError) -> str:

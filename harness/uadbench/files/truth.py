@@ -73,7 +73,15 @@ def check_truth(where: str, split: str, truth: Truth) -> None:
             mask without a single pixel or on a healthy image, a box outside its image.
     """
     n = len(truth)
-    lengths = {len(truth.labels), len(truth.pathologies), len(truth.annotations), len(truth.masks), len(truth.subjects)}
+    columns = (
+        truth.labels,
+        truth.pathologies,
+        truth.annotations,
+        truth.masks,
+        truth.subjects,
+        truth.names or truth.ids,
+    )
+    lengths = {len(column) for column in columns}
     if lengths != {n} or truth.masks.ndim != 3:
         raise InvalidDataError(f"{where}: columns of {sorted(lengths)} rows for {n} ids. Give one row per image.")
     if split != "test" and truth.labels.any():
@@ -82,8 +90,11 @@ def check_truth(where: str, split: str, truth: Truth) -> None:
             f"{where}: image {_name(truth, first)!r} is anomalous ({truth.pathologies[first]}). "
             "Training and validation are healthy only; move it to test or leave it out."
         )
-    for level in set(truth.annotations) - set(ANNOTATIONS):
-        raise InvalidDataError(f"{where}: annotation {level!r} is none of {', '.join(ANNOTATIONS)}.")
+    for what, flags in (("labels", truth.labels), ("masks", truth.masks)):
+        if flags.dtype != bool:
+            raise InvalidDataError(f"{where}: {what} are {flags.dtype}. Give bool, True = anomalous.")
+    for level in sorted(set(truth.annotations) - set(ANNOTATIONS)):
+        raise InvalidDataError(f"{where}: annotation {level!r} is unknown. Give one of {', '.join(ANNOTATIONS)}.")
     marked = truth.masks.any(axis=(1, 2))
     masked = np.array(truth.annotations, dtype=object) == "mask"
     for row in np.flatnonzero(marked != (masked & truth.labels)):
@@ -97,6 +108,11 @@ def check_truth(where: str, split: str, truth: Truth) -> None:
 
 def _check_boxes(where: str, truth: Truth) -> None:
     _, height, width = truth.masks.shape
+    if truth.boxes.shape != (len(truth.box_images), 4) or not set(truth.box_images.tolist()) <= set(range(len(truth))):
+        raise InvalidDataError(
+            f"{where}: boxes {truth.boxes.shape} of the images {truth.box_images.tolist()[:8]}. "
+            f"Give (b, 4) boxes, and for each the row of its image, below {len(truth)}."
+        )
     for box, row in zip(truth.boxes, truth.box_images, strict=True):
         x, y, w, h = (float(side) for side in box)
         inside = x >= -0.5 and y >= -0.5 and x + w <= width + 0.5 and y + h <= height + 0.5

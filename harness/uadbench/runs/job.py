@@ -4,6 +4,7 @@ The parent reads `{"progress": ...}` lines, then one `{"timing": ...}` or `{"fai
 goes to standard error, so to the run's log.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -68,8 +69,9 @@ def carry_out(run: Run, spec: RunSpec, images: Path, report: Callable[[Progress]
 def _listen(process: subprocess.Popen, request: str, report: Callable[[Progress], None]) -> Timing:
     assert process.stdin
     assert process.stdout
-    process.stdin.write(request)
-    process.stdin.close()
+    with contextlib.suppress(BrokenPipeError):  # it died at once; its exit code is told below
+        process.stdin.write(request)
+        process.stdin.close()
     outcome: Mapping[str, Any] = {}
     for line in process.stdout:
         message = json.loads(line)
@@ -85,7 +87,7 @@ def _listen(process: subprocess.Popen, request: str, report: Callable[[Progress]
     raise JobFailedError(death("The process of the run", code))
 
 
-def _tell(channel: IO[str], **message: Any) -> None:
+def _tell(channel: IO[str], message: Mapping[str, Any]) -> None:
     channel.write(json.dumps(message) + "\n")
     channel.flush()
 
@@ -101,13 +103,13 @@ def main() -> int:
             Path(request["images"]),
             Path(request["out"]),
             workdir=Path(request["workdir"]),
-            report=lambda progress: _tell(channel, progress=asdict(progress)),
+            report=lambda progress: _tell(channel, {"progress": asdict(progress)}),
         )
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises becomes one typed failure, traceback in the log
         traceback.print_exc()
-        _tell(channel, failure=failure_of(error).model_dump())
+        _tell(channel, {"failure": failure_of(error).model_dump()})
         return 1
-    _tell(channel, timing=asdict(timing))
+    _tell(channel, {"timing": asdict(timing)})
     return 0
 
 

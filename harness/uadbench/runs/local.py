@@ -116,7 +116,7 @@ def campaign(planned: Plan, store: Store, observer: Observer) -> ResultSet:
         observer.started(spec)
         outcome = _attempt(store.run(spec), spec, rules, planned, truth, observer)
         outcomes.append(outcome)
-        _notify("uadbench_run_finished", run=outcome.run, result=outcome.result)
+        _notify("uadbench_run_finished", {"run": outcome.run, "result": outcome.result})
         observer.finished(outcome)
     return ResultSet(rules, tuple(outcomes))
 
@@ -124,7 +124,7 @@ def campaign(planned: Plan, store: Store, observer: Observer) -> ResultSet:
 def _attempt(run: Run, spec: RunSpec, rules: Rules, planned: Plan, truth: TruthFile, observer: Observer) -> Outcome:
     begun = RunRecord(schema="uadbench-run-v1", spec=spec, status="running", started=now())
     run.begin(begun)
-    _notify("uadbench_run_started", run=run)
+    _notify("uadbench_run_started", {"run": run})
     try:
         timing = carry_out(run, spec, planned.paths.images, lambda progress: observer.progressed(spec, progress))
     except JobFailedError as error:
@@ -167,7 +167,7 @@ def result_of(run: Run, rules: Rules, images: Dataset, truth: TruthFile) -> Resu
     return result
 
 
-def _notify(hook: str, **facts: Any) -> None:
+def _notify(hook: str, facts: Mapping[str, Any]) -> None:
     """Tell the observers among the plugins; what they raise is logged, never fatal."""
     try:
         getattr(plugins.registry().manager.hook, hook)(**facts)
