@@ -1,0 +1,3 @@
+"""A plugin that leaves when it is imported."""
+
+raise SystemExit("I want another Python.")

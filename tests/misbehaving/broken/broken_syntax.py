@@ -1,0 +1,3 @@
+"""A plugin with a bug at import."""
+
+undefined_name.register()
