@@ -1,7 +1,9 @@
 """Fitting and predicting: from an images file to a sealed prediction file. This code never sees a truth file."""
 
 import contextlib
+import importlib.util
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from uadbench import __version__, plugins
-from uadbench.errors import ContractError, EnvironmentProblemError, InvalidDataError
+from uadbench.errors import ContractError, EnvironmentProblemError, InvalidDataError, MissingLibraryError, UsageError
 from uadbench.files.images import Dataset, SplitSource, open_images
+from uadbench.files.layout import space_checked
 from uadbench.files.predictions import PREDICTED_SPLITS, PredictionWriter
 from uadbench.types import Detector, FitContext, Images, Prediction, Progress
 
@@ -64,15 +67,17 @@ def fit_predict(
     method = plugins.make(order.method, preset=order.preset, **(order.params or {}))
     dataset = open_images(images)
     _require_size(registered.spec.name, registered.spec.min_size, dataset)
-    _require_device(order.device)
-    workdir.mkdir(parents=True, exist_ok=True)
+    require_device(order.device)
+    with space_checked(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
     context = FitContext(order.seed, order.device, order.precision, workdir, report)
     start = time.perf_counter()
     detector: Detector = method.fit(dataset["train"], dataset["val"], context)
     fitted = time.perf_counter()
     if keep_detector:
-        (workdir / "detector").mkdir(exist_ok=True)
-        detector.save(workdir / "detector")
+        with space_checked(workdir / "detector"):
+            (workdir / "detector").mkdir(exist_ok=True)
+            detector.save(workdir / "detector")
     provenance = _provenance(order, asdict(method), dataset, detector)
     with PredictionWriter(out, provenance) as writer:
         for split in PREDICTED_SPLITS:
@@ -120,9 +125,22 @@ def _require_size(name: str, min_size: int, dataset: Dataset) -> None:
         )
 
 
-def _require_device(device: str) -> None:
+def require_device(device: str) -> None:
+    """Refuses a device that is not there.
+
+    Raises:
+        UsageError: Neither cpu nor cuda.
+        EnvironmentProblemError: No torch, or one that sees no CUDA device.
+    """
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise UsageError(f"Device {device!r} is unknown. Give cpu, cuda or cuda:N.")
     if device == "cpu":
         return
+    if importlib.util.find_spec("torch") is None:
+        raise MissingLibraryError(
+            f"Device {device!r} needs the library 'torch', which is not installed. "
+            "Install it with `pip install 'uadbench[torch]'`."
+        )
     import torch
 
     if device.startswith("cuda") and not torch.cuda.is_available():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -16,7 +17,14 @@ from typing import Any, TypeVar
 import pluggy
 
 from uadbench import hookspecs
-from uadbench.errors import MissingLibraryError, ParameterError, PluginError, UnknownNameError, UsageError
+from uadbench.errors import (
+    MissingLibraryError,
+    ParameterError,
+    PluginError,
+    UadbenchError,
+    UnknownNameError,
+    UsageError,
+)
 from uadbench.hookspecs import DatasetSpec, MethodSpec
 
 GROUP = "uadbench"
@@ -64,7 +72,7 @@ class Registry:
         try:
             plugin = point.load()
             self.manager.register(plugin, name=f"{origin.distribution}:{point.name}")
-        except Exception as error:  # noqa: BLE001 - any error of a foreign module makes that plugin broken, not us
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a foreign module does, it breaks only itself
             self.broken.append(Broken(point.name, origin, f"{type(error).__name__}: {error}"))
             return
         self._origins.append((plugin, origin))
@@ -95,25 +103,33 @@ class Registry:
         """
         named: dict[str, Registered] = {}
         for spec, origin in self._specs("uadbench_methods", MethodSpec):
-            _refuse_duplicate("method", spec.name, origin, named.get(spec.name))
+            _refuse_duplicate("method", spec.name, origin, named[spec.name].origin if spec.name in named else None)
             named[spec.name] = Registered(spec, origin)
         order = sorted(named.values(), key=lambda one: (not one.spec.canary, one.spec.cost, one.spec.name))
         return {one.spec.name: one for one in order}
 
     def datasets(self) -> dict[str, DatasetSpec]:
-        """Every dataset that can be made or imported, by name."""
-        return {spec.name: spec for spec, _ in self._specs("uadbench_datasets", DatasetSpec)}
+        """Every dataset that can be made or imported, by name.
+
+        Raises:
+            PluginError: Two distributions offer one name.
+        """
+        named: dict[str, tuple[DatasetSpec, Origin]] = {}
+        for spec, origin in self._specs("uadbench_datasets", DatasetSpec):
+            _refuse_duplicate("dataset", spec.name, origin, named[spec.name][1] if spec.name in named else None)
+            named[spec.name] = spec, origin
+        return {name: spec for name, (spec, _) in named.items()}
 
 
 def _origin(point: EntryPoint) -> Origin:
     return Origin(point.dist.name, point.dist.version) if point.dist else Origin("unknown", "0")
 
 
-def _refuse_duplicate(kind: str, name: str, origin: Origin, other: Registered | None) -> None:
+def _refuse_duplicate(kind: str, name: str, origin: Origin, other: Origin | None) -> None:
     if other is not None:
         raise PluginError(
-            f"Two plugins offer the {kind} {name!r}: {other.origin.distribution} and {origin.distribution}. "
-            "Uninstall one of them, or rename the method in one."
+            f"Two plugins offer the {kind} {name!r}: {other.distribution} and {origin.distribution}. "
+            f"Uninstall one of them, or rename the {kind} in one."
         )
 
 
@@ -128,7 +144,7 @@ def method(name: str) -> Registered:
 
     Raises:
         UnknownNameError: No installed plugin offers it; names the nearest.
-        PluginError: A plugin that might have offered it is broken.
+        PluginError: Two distributions offer one name.
     """
     known = registry().methods()
     if name not in known:
@@ -149,6 +165,7 @@ def resolve(target: str) -> Any:
 
     Raises:
         MissingLibraryError: Importing it needs a library that is not installed.
+        PluginError: The module does not load, or holds no such name.
     """
     module, _, name = target.partition(":")
     try:
@@ -157,6 +174,12 @@ def resolve(target: str) -> Any:
         raise MissingLibraryError(
             f"{target} needs the library {error.name!r}, which is not installed. "
             f"Install it with `pip install {error.name}`."
+        ) from error
+    except UadbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{target} does not load ({type(error).__name__}: {error}). Install another version of its plugin."
         ) from error
 
 
@@ -191,6 +214,10 @@ def build(spec: MethodSpec, preset: str, overrides: Mapping[str, Any]) -> Any:
     if preset not in spec.presets:
         raise UnknownNameError(f"preset of {name}", preset, spec.presets, f"uadbench list methods {name}")
     cls = resolve(spec.target)
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        raise PluginError(
+            f"{name}: {spec.target} is no dataclass, so it has no parameters. Make it a frozen dataclass."
+        )
     fields = {field.name: field for field in dataclasses.fields(cls)}
     params = {**spec.presets[preset], **overrides}
     for key, value in params.items():
@@ -211,6 +238,8 @@ def _unknown_parameter(name: str, key: str, fields: Mapping[str, Any]) -> str:
 def _fitting(name: str, field: dataclasses.Field, value: Any) -> Any:
     """The value as the field's type; an int is a float, a list is a tuple, all else must match the default's type."""
     default = field.default
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ParameterError(f"{name}.{field.name} is {value!r}. Give a finite number.")
     if default is dataclasses.MISSING or default is None or value is None:
         return value
     kind = type(default)

@@ -30,13 +30,16 @@ def pack(candidates: Sequence[Candidate], submitter: Submitter, folder: Path) ->
     """Write the bundle into a new folder and return the path of its submission.json.
 
     Raises:
-        UsageError: The folder exists, or no run is given.
+        UsageError: The folder exists, no run is given, or one twice.
         InvalidDataError: Runs under several protocols or datasets, or an incomplete or damaged prediction file.
     """
     if not candidates:
         raise UsageError("Nothing to submit. Name at least one run; see `uadbench list runs`.")
     if folder.exists():
         raise UsageError(f"{folder} exists already. Name a new folder for the bundle.")
+    names = [one.name for one in candidates]
+    if len(set(names)) != len(names):
+        raise UsageError(f"A run is named twice among {', '.join(names)}. Name each once.")
     first = candidates[0].result
     for one in candidates:
         _require_fitting(one, first)

@@ -1,8 +1,8 @@
 """Verifying: a bundle is re-scored from the truth file; no claimed number is believed, only compared."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -68,7 +68,22 @@ def verify(bundle: Path, rules: Protocol, dataset: Dataset, truth: TruthFile) ->
             f"{bundle}: about {submission.dataset} of identity {submission.identity[:12]}, but {dataset.path} has "
             f"{dataset.digests.identity[:12]}. Run on this dataset and submit again."
         )
-    return Verification(submission, tuple(_find(Path(bundle), run, rules, dataset, truth) for run in submission.runs))
+    findings = [_find(Path(bundle), run, rules, dataset, truth) for run in submission.runs]
+    return Verification(submission, tuple(_once_each(findings)))
+
+
+def _once_each(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Two runs of one configuration and seed would count as two seeds."""
+    seen: dict[tuple[str, int], str] = {}
+    for finding in findings:
+        if finding.result:
+            key = finding.result.configuration, finding.result.seed
+            first = seen.setdefault(key, finding.predictions)
+            if first is not finding.predictions:
+                again = f"seed {key[1]} of {finding.result.method} is in {first} already. Submit each seed once."
+                yield replace(finding, problems=(*finding.problems, again))
+                continue
+        yield finding
 
 
 def _find(bundle: Path, run: SubmittedRun, rules: Protocol, dataset: Dataset, truth: TruthFile) -> Finding:
@@ -110,18 +125,19 @@ def accept(verification: Verification, rows: Path) -> list[Path]:
     if not verification.passed:
         raise InvalidDataError("The bundle did not pass; no row was written. Mend what `uadbench verify` says first.")
     results = sorted(_results(verification.findings), key=lambda one: (one.configuration, one.seed))
-    paths = []
+    submitter = verification.submission.submitter
+    accepted: dict[Path, AcceptedRow] = {}
     for configuration, seeds in groupby(results, key=lambda one: one.configuration):
-        submitter = verification.submission.submitter
         row = AcceptedRow(schema="uadbench-row-v1", submitter=submitter, results=tuple(seeds))
         path = rows / row_name(row.results[0], configuration)
         if path.is_file() and read_record(path, AcceptedRow).submitter.name != submitter.name:
             raise InvalidDataError(
                 f"{path}: this configuration was submitted by another group already. Compare the two."
             )
+        accepted[path] = row
+    for path, row in accepted.items():
         write_text_atomically(path, row.model_dump_json(by_alias=True, indent=1) + "\n")
-        paths.append(path)
-    return paths
+    return list(accepted)
 
 
 def _results(findings: Sequence[Finding]) -> list[Result]:

@@ -10,7 +10,11 @@ import click
 from uadbench.cli.console import console
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from uadbench.board import Leaderboard
+    from uadbench.files.submission import AcceptedRow
+    from uadbench.protocols import Protocol
 
 
 @click.command()
@@ -70,7 +74,6 @@ def _of_runs(names: tuple[str, ...], folder: Path) -> list[tuple[Leaderboard, Pa
 def _of_rows(rows: Path, folder: Path) -> list[tuple[Leaderboard, Path]]:
     from uadbench.board import Entry, leaderboard, write_board
     from uadbench.errors import InvalidDataError
-    from uadbench.protocols import protocol
     from uadbench.verifying import read_rows
 
     accepted = read_rows(rows)
@@ -84,6 +87,18 @@ def _of_rows(rows: Path, folder: Path) -> list[tuple[Leaderboard, Path]]:
             for row in accepted
             if row.results[0].protocol.name == name
         ]
-        ranked = leaderboard(protocol(name), entries)
+        ranked = leaderboard(_rules_of(accepted, name), entries)
         boards.append((ranked, write_board(ranked, folder)))
     return boards
+
+
+def _rules_of(rows: Sequence[AcceptedRow], name: str) -> Protocol:
+    """The shipped protocol of that name; a local one is made from its dataset, which must be in the workspace."""
+    from uadbench.cli.finding import dataset_of
+    from uadbench.protocols import protocol, protocol_for, shipped
+
+    dataset = next(row.results[0].dataset.name for row in rows if row.results[0].protocol.name == name)
+    if name in shipped() or name != f"{dataset}-local":
+        return protocol(name)
+    _, truth = dataset_of(dataset)
+    return protocol_for(dataset, has_masks=bool(truth["test"].masks.any()))

@@ -149,7 +149,10 @@ def runs(dataset: str | None, as_json: bool) -> None:
     from uadbench.home import runs_folder
     from uadbench.runs.store import Store
 
-    found = [(run, run.record) for run in Store(runs_folder()).runs(dataset)]
+    every = list(Store(runs_folder()).runs(dataset))
+    found = [(run, run.record) for run in every if run.is_readable]
+    for run in (one for one in every if not one.is_readable):
+        click.secho(f"damaged: {run.folder} holds no valid run.json; delete it and run again.", fg="yellow", err=True)
     if as_json:
         return say_json(
             {"id": run.id, "folder": str(run.folder), **record.model_dump(by_alias=True)} for run, record in found

@@ -9,7 +9,8 @@ import click
 
 if TYPE_CHECKING:
     from uadbench.files.images import Dataset
-    from uadbench.types import Images
+    from uadbench.runs.store import Run
+    from uadbench.types import Images, Prediction
 
 
 @click.command()
@@ -31,12 +32,10 @@ def predict(run: str, image: str, out: Path | None, divide_by: float | None, dev
     """
     import numpy as np
 
-    from uadbench import plugins
     from uadbench.board import overlay
     from uadbench.cli.finding import dataset_of, run_of
     from uadbench.errors import InvalidDataError
     from uadbench.files.predictions import open_predictions
-    from uadbench.fitting import checked
 
     found = run_of(run)
     if not found.is_done or not found.detector.is_dir():
@@ -44,8 +43,7 @@ def predict(run: str, image: str, out: Path | None, divide_by: float | None, dev
     spec = found.record.spec
     dataset, _ = dataset_of(spec.dataset)
     images = _picture(Path(image), dataset, divide_by) if Path(image).is_file() else _by_id(image, dataset)
-    detector = plugins.method_class(spec.method).load(found.detector, device)
-    prediction = checked(detector.predict(images), images)
+    prediction = _predicted(found, images, device)
     val = open_predictions(found.predictions, verify=False)["val"]
     healthy = val.maps(slice(0, len(val)))
     low, high = (float(np.quantile(healthy, share)) for share in (0.5, 0.999))
@@ -58,6 +56,24 @@ def predict(run: str, image: str, out: Path | None, divide_by: float | None, dev
         )
     below = float((val.scores < prediction.scores[0]).mean())
     click.echo(f"score {prediction.scores[0]:.6g}, above {below:.0%} of {len(val)} healthy validation images\n{target}")
+
+
+def _predicted(run: Run, images: Images, device: str) -> Prediction:
+    from uadbench import plugins
+    from uadbench.errors import RunFailedError, UadbenchError
+    from uadbench.fitting import checked, require_device
+
+    require_device(device)
+    load = plugins.method_class(run.record.spec.method).load
+    try:
+        return checked(load(run.detector, device).predict(images), images)
+    except UadbenchError:
+        raise
+    except Exception as error:
+        raise RunFailedError(
+            f"{run.record.spec.method} cannot predict with {run.detector} ({type(error).__name__}: {error}). "
+            "Run it again if its files are damaged."
+        ) from error
 
 
 def _by_id(name: str, dataset: Dataset) -> Images:

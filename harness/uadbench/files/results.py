@@ -63,7 +63,8 @@ class Curve(Frozen):
 
 
 class Result(Frozen):
-    """What `score` returns. `draws` are the bootstrap values of the primary metric, for paired comparisons.
+    """What `score` returns. `draws` are the bootstrap values of the primary metric, for paired comparisons, without
+    the resamples in which it has none (such as those without an anomalous image).
 
     `provenance` is what the prediction file says of its making; `seal` is the digest of that file's content.
     """

@@ -56,6 +56,14 @@ class Submission(Frozen):
     harness_version: str
     runs: tuple[SubmittedRun, ...] = Field(min_length=1)
 
+    @field_validator("dataset")
+    @classmethod
+    def is_a_name(cls, name: str) -> str:
+        """A name, never a path: it is looked up in the data folder."""
+        if not name or "/" in name or "\\" in name:
+            raise ValueError(f"{name!r} is not the name of a dataset")
+        return name
+
     @field_validator("declaration")
     @classmethod
     def is_declared(cls, text: str) -> str:

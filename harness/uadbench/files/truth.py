@@ -14,6 +14,7 @@ from uadbench.files.layout import opened, read_texts
 from uadbench.types import ANNOTATIONS, Truth
 
 SCHEMA = "uadbench-truth-v1"
+_NO_PATHOLOGY = ("", "healthy", "all")  # the last two are strata of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ def check_truth(where: str, split: str, truth: Truth) -> None:
 
     Raises:
         InvalidDataError: Lengths that disagree, an anomalous image in train or val, an unknown annotation level, a
-            mask without a single pixel or on a healthy image, a box outside its image.
+            mask without a single pixel or on a healthy image, an anomalous image without a pathology's name, a box
+            outside its image or on a healthy one.
     """
     n = len(truth)
     columns = (
@@ -103,7 +105,17 @@ def check_truth(where: str, split: str, truth: Truth) -> None:
             f"{int(truth.labels[row])} and {int(truth.masks[row].sum())} mask pixels. A mask belongs to an anomalous "
             "image annotated 'mask', and marks at least one pixel."
         )
+    _check_pathologies(where, truth)
     _check_boxes(where, truth)
+
+
+def _check_pathologies(where: str, truth: Truth) -> None:
+    for row in np.flatnonzero(truth.labels):
+        if truth.pathologies[row] in _NO_PATHOLOGY:
+            raise InvalidDataError(
+                f"{where}: image {_name(truth, int(row))!r} is anomalous with pathology "
+                f"{truth.pathologies[row]!r}. Name what is wrong, or say 'not stated'."
+            )
 
 
 def _check_boxes(where: str, truth: Truth) -> None:
@@ -114,6 +126,10 @@ def _check_boxes(where: str, truth: Truth) -> None:
             f"Give (b, 4) boxes, and for each the row of its image, below {len(truth)}."
         )
     for box, row in zip(truth.boxes, truth.box_images, strict=True):
+        if not truth.labels[row]:
+            raise InvalidDataError(
+                f"{where}: image {_name(truth, int(row))!r} is healthy and has a box. Boxes mark what is anomalous."
+            )
         x, y, w, h = (float(side) for side in box)
         inside = x >= -0.5 and y >= -0.5 and x + w <= width + 0.5 and y + h <= height + 0.5
         if not (inside and w > 0 and h > 0):

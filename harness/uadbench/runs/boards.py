@@ -44,6 +44,12 @@ class BoardWriter:
     def _illustrated(self, entry: Entry, runs: dict[str, Run]) -> Entry:
         seal = entry.results[0].seal
         if seal not in self._drawn:
-            predictions = open_predictions(runs[seal].predictions, verify=False)
-            self._drawn[seal] = pictures(self.dataset, self.truth, predictions)
+            self._drawn[seal] = self._pictures(runs[seal])
         return replace(entry, pictures=self._drawn[seal])
+
+    def _pictures(self, run: Run) -> tuple[Picture, ...]:
+        try:
+            predictions = open_predictions(run.predictions, verify=False)
+        except InvalidDataError:  # as above; the row stays without pictures
+            return ()
+        return pictures(self.dataset, self.truth, predictions)

@@ -9,6 +9,7 @@ from uadbench import plugins
 from uadbench.errors import InvalidDataError, UnknownNameError
 from uadbench.files.dataset import DatasetPaths, paths_in
 from uadbench.files.images import Dataset, open_images
+from uadbench.fitting import require_device
 from uadbench.runs.store import RunSpec, Store
 
 
@@ -43,6 +44,7 @@ def plan(wish: Wish, store: Store, data: Path) -> Plan:
         ParameterError: A setting that does not fit its method.
         InvalidDataError: The dataset has not been made yet, or is damaged.
     """
+    require_device(wish.device)
     paths = find_dataset(wish.dataset, data)
     for name in wish.settings:
         if name not in wish.methods:
@@ -52,20 +54,13 @@ def plan(wish: Wish, store: Store, data: Path) -> Plan:
     specs = [_spec(one, wish, seed, dataset) for one in registered for seed in _seeds(one, wish)]
     order = {one.spec.name: (not one.spec.canary, one.spec.cost) for one in registered}
     specs.sort(key=lambda spec: (spec.seed, order[spec.method], spec.method))
-    done = tuple(spec for spec in specs if store.run(spec).folder.is_dir() and _is_done(store, spec))
+    done = tuple(spec for spec in specs if store.run(spec).is_done)
     return Plan(dataset, paths, tuple(spec for spec in specs if spec not in done), done)
 
 
 def _seeds(registered: plugins.Registered, wish: Wish) -> tuple[int, ...]:
     """A method without randomness needs one seed only."""
     return wish.seeds if registered.spec.stochastic else wish.seeds[:1]
-
-
-def _is_done(store: Store, spec: RunSpec) -> bool:
-    try:
-        return store.run(spec).is_done
-    except InvalidDataError:
-        return False
 
 
 def _spec(registered: plugins.Registered, wish: Wish, seed: int, dataset: Dataset) -> RunSpec:

@@ -1,5 +1,6 @@
 """The store: one folder per run, with its record, log, sealed predictions and result. Nothing finished is ever lost."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,12 +123,21 @@ class Run:
         """Store the record of a run that starts now; what an unfinished run left behind goes."""
         for leftover in (self.predictions, self.folder / "result.json"):
             leftover.unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
         self.write(record)
 
     @property
+    def is_readable(self) -> bool:
+        """Whether the record can be read."""
+        try:
+            return bool(self.record)
+        except InvalidDataError:
+            return False
+
+    @property
     def is_done(self) -> bool:
-        """Whether the run has sealed predictions."""
-        return self.predictions.is_file() and self.record.status == "done"
+        """Whether the run has sealed predictions and a record that says so; a damaged record says nothing."""
+        return self.predictions.is_file() and self.is_readable and self.record.status == "done"
 
     def result(self, protocol_digest: str, metric_version: str) -> Result | None:
         """The stored result under that protocol and metric version, or None if it must be scored."""
@@ -172,9 +182,9 @@ class Store:
             UnknownNameError: No run fits.
             UsageError: Several runs fit.
         """
-        folder = Path(name).expanduser()
+        folder = Path(name).absolute()
         if (folder / "run.json").is_file():
-            return Run(folder)
+            return Run(folder.resolve())
         runs = list(self.runs())
         fitting = [run for run in runs if run.id == name] or [run for run in runs if run.id.startswith(name)]
         if not fitting:
