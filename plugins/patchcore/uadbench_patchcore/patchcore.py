@@ -124,8 +124,8 @@ class PatchDetector:
     def _judge(self, image: Float[Tensor, "1 c h w"]) -> tuple[Float32[np.ndarray, "h w"], float]:
         patches = extract(self.backbone, image, self.method.size, self.method.pooled)  # (p, d)
         distances, rows = nearest(patches, self.bank)
-        side = grid(self.method.size)
-        enlarged = resized(distances.view(1, 1, side, side), tuple(image.shape[-2:]))  # (p,) -> (1, 1, h, w)
+        side, (height, width) = grid(self.method.size), image.shape[-2:]
+        enlarged = resized(distances.view(1, 1, side, side), (height, width))  # (p,) -> (1, 1, h, w)
         worst = int(distances.argmax())
         score = distances[worst]
         if self.method.reweight:
