@@ -136,12 +136,10 @@ def _binned(truth: Truth, test: MapReader, counts: Tally) -> Int[np.ndarray, "n 
     bins = Bins(counts)
     binned = np.zeros((len(truth), 2, bins.count), np.int64)
     for rows in blocks(np.flatnonzero(truth.has_pixel_truth)):
-        maps, masks, counted = test.maps(rows), truth.masks[rows], test.counted(rows)
-        places = bins.of(maps)
-        for row, place, mask, used in zip(rows, places, masks, counted, strict=True):
-            every = np.bincount(place[used], minlength=bins.count)
-            binned[row, 1] = np.bincount(place[used & mask], minlength=bins.count)
-            binned[row, 0] = every - binned[row, 1]
+        for row, one, mask, used in zip(rows, test.maps(rows), truth.masks[rows], test.counted(rows), strict=True):
+            places = bins.of(one[used])
+            binned[row, 1] = np.bincount(places[mask[used]], minlength=bins.count)
+            binned[row, 0] = np.bincount(places, minlength=bins.count) - binned[row, 1]
     return binned
 
 

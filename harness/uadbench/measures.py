@@ -69,11 +69,10 @@ def _image_metric(name: str, statistic: Statistic) -> "Measure":
         rows, labels = stratum.rows, evidence.truth.labels[stratum.rows]
         counts = image_tally(evidence, stratum)
         require_both(name, counts)
-        places = np.searchsorted(counts.values, evidence.scores[rows])
-        present, subjects = np.unique(evidence.subject_of[rows], return_inverse=True)
-        sides = np.zeros((2, len(present), len(counts.values)))
-        np.add.at(sides, (labels.astype(int), subjects, places), 1)
-        healthy, anomalous = (weights[:, present] @ side for side in sides)
+        order = np.argsort(evidence.scores[rows])
+        starts = np.searchsorted(evidence.scores[rows][order], counts.values)
+        drawn = weights[:, evidence.subject_of[rows][order]]  # (r, s) -> (r, n)
+        healthy, anomalous = (np.add.reduceat(drawn * side[order], starts, axis=1) for side in (~labels, labels))
         value = float(statistic(counts.healthy, counts.anomalous))
         return Measured(value, statistic(healthy, anomalous), rows, int(rows.sum()))
 
@@ -97,10 +96,10 @@ def _pixel_metric(name: str, statistic: Statistic) -> "Measure":
 
 
 def _dice(counts: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b"]:
-    """Dice from false positives, true positives and anomalous pixels on the last axis."""
+    """Dice from false positives, true positives and anomalous pixels on the last axis; NaN without anomalous."""
     false, true, anomalous = counts[..., 0], counts[..., 1], counts[..., 2]
     with np.errstate(invalid="ignore"):
-        return 2 * true / (false + true + anomalous)
+        return np.where(anomalous > 0, 2 * true / (false + true + anomalous), np.nan)
 
 
 def dice_at_fpr5(evidence: Evidence, stratum: Stratum, weights: Float[np.ndarray, "r s"]) -> Measured:

@@ -72,7 +72,8 @@ def _require_one_dataset(rules: Protocol, dataset: Dataset, truth: TruthFile, pr
     if rules.dataset != dataset.card.name or (rules.identity and rules.identity != identity):
         raise InvalidDataError(
             f"Protocol {rules.name} is about {rules.dataset} with identity {rules.identity[:12] or 'any'}; "
-            f"{dataset.path} is {dataset.card.name} with {identity[:12]}. Make the dataset again as `uadbench list datasets` says."
+            f"{dataset.path} is {dataset.card.name} with {identity[:12]}. "
+            "Make the dataset again as `uadbench list datasets` says."
         )
     if stated.get("identity") != identity:
         raise InvalidDataError(
@@ -123,7 +124,8 @@ def _measured(
             value, measured = _value(metric, evidence, stratum, weights)
             values.append(value)
             if measured and metric == rules.primary and stratum is parts[0]:
-                draws = [round(float(draw), 7) for draw in measured.draws]
+                # whether a resample has a value depends on the truth alone, so the draws of two methods stay paired
+                draws = [round(float(draw), 7) for draw in measured.draws[np.isfinite(measured.draws)]]
     return values, draws, _curves(evidence, parts[0])
 
 

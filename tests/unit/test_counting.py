@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import maps_and_masks, repeatable
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -147,7 +147,7 @@ def test_a_tally_agrees_with_counting_one_by_one(values, seed):
     assert counts.healthy.tolist() == [int((maps[~masks] == value).sum()) for value in counts.values]
 
 
-@repeatable
+@settings(repeatable, max_examples=20)
 @given(lists, lists)
 def test_merged_counters_are_the_counter_of_the_whole(first, second):
     counters = PixelCounter(), PixelCounter()
