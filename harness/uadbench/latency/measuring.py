@@ -18,13 +18,13 @@ from uadbench.latency.gathering import latency_of
 from uadbench.latency.report import LatencyReport, MethodFailure, MethodLatency
 from uadbench.latency.schedule import Schedule
 from uadbench.latency.workload import Request
-from uadbench.runs.job import DETERMINISTIC
+from uadbench.runs.job import ENVIRONMENT
 from uadbench.runs.store import Failure, Run, death, now
 
 WARMUPS = 3
 
 # As in a run; and no setting or plugin of the pytest that a user may have around.
-_SET = {**DETERMINISTIC, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+_SET = {**ENVIRONMENT, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 _UNSET = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 
 Attempt = tuple[tuple[MethodLatency, ...], tuple[MethodFailure, ...]]

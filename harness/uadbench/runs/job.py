@@ -20,7 +20,8 @@ from uadbench.fitting import Order, Timing, fit_predict
 from uadbench.runs.store import Failure, Run, RunSpec, death, failure_of
 from uadbench.types import Progress
 
-DETERMINISTIC = {"PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+# Torch threads that spin while they wait would starve other processes; set before torch is imported, changes no number.
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class JobFailedError(RunFailedError):
@@ -56,7 +57,7 @@ def carry_out(run: Run, spec: RunSpec, images: Path, report: Callable[[Progress]
             stderr=log,
             text=True,
             encoding="utf-8",
-            env={**os.environ, **DETERMINISTIC},
+            env={**os.environ, **ENVIRONMENT},
         ) as process,
     ):
         try:
