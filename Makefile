@@ -42,8 +42,7 @@ data: install           ## the three real datasets, from the packs in DATA
 	  --where "brain_frac>0.2 and (label==1 or dist_to_lesion>=2)" --divide-by vol_p99 --size 128 --foreground otsu \
 	  --modality "MR FLAIR" --anatomy brain \
 	  --licence "Not stated in the source repository; the TCIA originals (TCGA-LGG) have their own terms. Non-commercial research use only; do not redistribute." \
-	  --citation "Buda et al. 2019; Mazurowski et al. 2017 (LGG segmentation of TCGA-LGG, The Cancer Imaging Archive)." \
-	  --note "Healthy means a slice without a mask, two or more slices from any lesion, of a patient with glioma; not a healthy person."
+	  --citation "Buda et al. 2019; Mazurowski et al. 2017 (LGG segmentation of TCGA-LGG, The Cancer Imaging Archive)."
 	$(BIN)/uadbench data import manifest $(DATA)/cxr_nih/cxr_nih.zip --name chest-xray-nih-v1 --size 128 --foreground all \
 	  --modality "X-ray" --anatomy chest \
 	  --licence "Not stated in the source repositories; internal research use only." \

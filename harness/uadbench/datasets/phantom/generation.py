@@ -40,11 +40,6 @@ CARD = Card(
         {"step": "scan", "blur": True, "bias": True, "gain": True, "noise": "rician", "skull_stripped": True},
         {"step": "quantise", "dtype": "uint8", "white": 1.0},
     ),
-    notes=(
-        "Synthetic: it ranks ideas, it says nothing about patients.",
-        "Masks mark the cause. Tissue that a mass or wide ventricles push aside outside the mask stays unmarked.",
-        "Motion has an image label only.",
-    ),
 )
 
 # One thread per worker; a worker that starts more only gets in the way of the others.
