@@ -47,6 +47,12 @@ class Protocol:
                 f"Protocol {self.name}: pixels {self.pixels!r}, threshold {self.threshold!r}. "
                 "Choose pixels 'all' or 'foreground' and threshold 'healthy-val'."
             )
+        counts = ((self.seeds, 1), (self.resamples, 1), (self.resample_seed, 0))
+        if not all(isinstance(count, int) and count >= least for count, least in counts):
+            raise InvalidDataError(
+                f"Protocol {self.name}: seeds {self.seeds!r}, resamples {self.resamples!r}, resample_seed "
+                f"{self.resample_seed!r}. Give at least one seed and one resample, and a resample_seed from 0 on."
+            )
 
     @property
     def digest(self) -> str:
@@ -69,7 +75,7 @@ def read_protocol(path: Path) -> Protocol:
     """
     try:
         return _protocol(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise InvalidDataError(f"{path}: not a protocol ({error}). See `uadbench list protocols`.") from error
 
 

@@ -1,0 +1,94 @@
+"""Comparing: differences on the same resampled subjects."""
+
+import numpy as np
+import pytest
+from scenes import constant, noise, oracle, scene
+
+from uadbench.comparing import Difference, compare
+from uadbench.errors import InvalidDataError
+from uadbench.files.predictions import open_predictions
+from uadbench.intervals import percentile_interval
+from uadbench.protocols import METRICS
+
+TWO = {"square": "mask", "disc": "mask"}
+
+
+def compared(place, first, second):
+    """The differences by stratum and metric."""
+    files = [open_predictions(place.predict(paint, name)) for name, paint in (("a", first), ("b", second))]
+    found = compare(place.rules, place.dataset, place.known, *files)
+    return {(one.stratum, one.metric): one for one in found}
+
+
+def width(interval):
+    return interval[1] - interval[0]
+
+
+def test_a_method_does_not_differ_from_itself(tmp_path):
+    for one in compared(scene(tmp_path), noise(1), noise(1)).values():
+        assert (one.first - one.second, one.low, one.high, one.differs) == (0, 0, 0, False)
+
+
+def test_every_metric_is_compared_overall_and_per_pathology(tmp_path):
+    differences = compared(scene(tmp_path, TWO), noise(1), noise(2))
+    assert set(differences) == {(stratum, metric) for stratum in ("all", "disc", "square") for metric in METRICS}
+
+
+def test_the_values_compared_are_those_of_scoring(tmp_path):
+    place = scene(tmp_path, TWO)
+    results = [place.score(place.predict(noise(seed))) for seed in (1, 2)]
+    for (stratum, metric), one in compared(place, noise(1), noise(2)).items():
+        assert [one.first, one.second] == [result.get(metric, stratum).value for result in results]
+
+
+@pytest.mark.parametrize("metric", ["image_auroc", "pixel_ap"])
+def test_pairing_narrows_the_interval_of_two_maps_that_err_together(tmp_path, metric):
+    place = scene(tmp_path, each=15, rules={"primary": metric})
+    first, second = noise(1, own=0.1, lift=0.3), noise(2, own=0.1, lift=0.3)
+    paired = compared(place, first, second)["all", metric]
+    draws = [np.array(place.score(place.predict(paint)).draws) for paint in (first, second)]
+    shuffled = np.random.default_rng(0).permutation(draws[1])
+    assert width((paired.low, paired.high)) < 0.6 * width(percentile_interval(draws[0] - shuffled))
+
+
+def test_the_paired_interval_is_that_of_the_differences_of_the_draws(tmp_path):
+    place = scene(tmp_path)
+    one = compared(place, noise(1), noise(2))["all", "image_auroc"]
+    first, second = (np.array(place.score(place.predict(noise(seed))).draws) for seed in (1, 2))
+    assert (one.low, one.high) == pytest.approx(percentile_interval(first - second), abs=1e-6)
+
+
+def test_turning_the_two_around_turns_the_interval_around(tmp_path):
+    place = scene(tmp_path)
+    forth, back = compared(place, noise(1), noise(2)), compared(place, noise(2), noise(1))
+    for key, one in forth.items():
+        assert (one.low, one.high) == pytest.approx((-back[key].high, -back[key].low), abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["image_auroc", "pixel_ap", "dice_at_fpr5", "box_f1"])
+def test_the_oracle_differs_from_constant_maps(tmp_path, metric):
+    one = compared(scene(tmp_path), oracle, constant)["all", metric]
+    assert one.differs
+    assert 0 < one.low <= one.first - one.second <= one.high
+
+
+def test_too_few_anomalous_subjects_leave_no_interval(tmp_path):
+    one = compared(scene(tmp_path, each=4), oracle, constant)["all", "pixel_ap"]
+    assert (one.low, one.high, one.differs) == (None, None, False)
+
+
+@pytest.mark.parametrize(("low", "high", "differs"), [(-1, 1, False), (0, 1, False), (0.1, 1, True), (-1, -0.1, True)])
+def test_an_interval_that_leaves_zero_out_differs(low, high, differs):
+    assert Difference("all", "pixel_ap", 0.5, 0.4, low, high).differs is differs
+
+
+def test_metrics_without_a_value_are_left_out(tmp_path):
+    differences = compared(scene(tmp_path, {"motion": "image"}), oracle, constant)
+    assert {metric for _, metric in differences} == {"image_auroc", "image_ap"}
+
+
+def test_incomplete_predictions_are_refused(tmp_path):
+    place = scene(tmp_path)
+    whole, part = place.predict(oracle, "a"), place.predict(oracle, "b", order=slice(0, 5))
+    with pytest.raises(InvalidDataError, match=r"5 of 6 images of val are predicted\. Predict all of them"):
+        compare(place.rules, place.dataset, place.known, open_predictions(whole), open_predictions(part))
