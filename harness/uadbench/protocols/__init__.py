@@ -56,10 +56,10 @@ class Protocol:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over every rule."""
+        """SHA-256 over every rule; the title and the notes are words and may be bettered."""
         from uadbench.files.digest import digest_json
 
-        return digest_json(asdict(self))
+        return digest_json({rule: value for rule, value in asdict(self).items() if rule not in ("title", "notes")})
 
     @property
     def is_local(self) -> bool:
