@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -48,23 +49,90 @@ def opened(path: Path, schema: str) -> Iterator[h5py.File]:
             ) from error
 
 
+class _Sink(io.FileIO):
+    """The file that HDF5 writes to. The system's first refusal is kept here, since HDF5 crashes on meeting one."""
+
+    refusal: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        with self._kept():
+            done = 0
+            while done < len(view):
+                done += super().write(view[done:])
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        with self._kept():
+            super().truncate(size)
+        return self.tell() if size is None else size
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.refusal = self.refusal or error
+
+
+class Draft:
+    """An HDF5 file in the making, named `.partial` until it is finished; nothing half-written stays.
+
+    Raises:
+        EnvironmentProblemError: No space left, or the place cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._partial = path.with_name(path.name + ".partial")
+        with space_checked(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._sink = _Sink(self._partial, "w+b")
+        self.file = h5py.File(self._sink, "w", track_order=True)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[h5py.File]:
+        """The file; if the system refuses to write meanwhile, that is the error, whatever HDF5 says of it."""
+        try:
+            yield self.file
+        finally:
+            self._require_space()
+
+    def _require_space(self) -> None:
+        if self._sink.refusal is not None:
+            with space_checked(self.path):
+                raise self._sink.refusal
+
+    def finish(self) -> None:
+        """Give the whole file its name."""
+        self.file.close()
+        self._require_space()
+        with space_checked(self.path):
+            self._sink.close()
+            self._partial.replace(self.path)
+
+    def discard(self) -> None:
+        """Remove what is unfinished; a finished file stays."""
+        self.file.close()
+        self._sink.close()
+        self._partial.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def created(path: Path, schema: str) -> Iterator[h5py.File]:
-    """A new HDF5 file that appears at `path` only when the block ends well; nothing half-written stays.
+    """A new HDF5 file that appears at `path` only when the block ends well.
 
     Raises:
         EnvironmentProblemError: No space left, or the folder cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
-    with space_checked(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with h5py.File(partial, "w", track_order=True) as file:
-                file.attrs["schema"] = schema
-                yield file
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+    draft = Draft(path)
+    try:
+        with draft.writing() as file:
+            file.attrs["schema"] = schema
+            yield file
+        draft.finish()
+    finally:
+        draft.discard()
 
 
 @contextlib.contextmanager
@@ -76,9 +144,9 @@ def space_checked(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError when closing a file fails
-        code, text = getattr(error, "errno", None), str(error)
-        if code in _FULL or any(f"errno = {number}" in text for number in _FULL):
+    except OSError as error:
+        code = error.errno
+        if code in _FULL:
             raise EnvironmentProblemError(
                 f"{path}: no space left on the device. Free some space and run again."
             ) from error

@@ -16,7 +16,7 @@ import numpy as np
 
 from uadbench.errors import InvalidDataError
 from uadbench.files.digest import canonical_json, digest_array, digest_texts
-from uadbench.files.layout import opened, read_texts, space_checked, write_texts
+from uadbench.files.layout import Draft, opened, read_texts, write_texts
 from uadbench.metrics.counting import KEY_LEVELS, keys, rounded
 from uadbench.types import Prediction
 
@@ -39,12 +39,9 @@ class PredictionWriter:
     def __init__(self, path: Path, provenance: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self.provenance = dict(provenance)
-        self._partial = self.path.with_name(self.path.name + ".partial")
         self._ids: dict[str, list[str]] = {}
         self._scores: dict[str, list[np.ndarray]] = {}
-        with space_checked(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = h5py.File(self._partial, "w")
+        self._draft = Draft(self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -54,9 +51,7 @@ class PredictionWriter:
             if kind is None:
                 self.seal()
         finally:
-            if self._file:
-                self._file.close()
-            self._partial.unlink(missing_ok=True)
+            self._draft.discard()
 
     def append(self, split: str, ids: Sequence[str], prediction: Prediction) -> None:
         """Add the prediction of a batch of images to split "val" or "test"."""
@@ -66,10 +61,10 @@ class PredictionWriter:
             raise InvalidDataError(
                 f"{self.path}: {len(ids)} ids for {len(prediction.scores)} predictions. Give one id each."
             )
-        with space_checked(self.path):
-            _extend(self._file, f"{split}/maps", rounded(prediction.maps))
+        with self._draft.writing() as file:
+            _extend(self.path, file, f"{split}/maps", rounded(prediction.maps))
             if prediction.reconstructions is not None:
-                _extend(self._file, f"{split}/reconstructions", prediction.reconstructions)
+                _extend(self.path, file, f"{split}/reconstructions", prediction.reconstructions)
         self._ids.setdefault(split, []).extend(ids)
         self._scores.setdefault(split, []).append(prediction.scores)
 
@@ -82,18 +77,17 @@ class PredictionWriter:
                     f"{self.path}: split {split!r} has {len(ids)} predictions of {len(set(ids))} images. "
                     "Predict every image of val and test once."
                 )
-            _require_reconstructions(self.path, self._file[split], split, len(ids))
-        with space_checked(self.path):
+            _require_reconstructions(self.path, self._draft.file[split], split, len(ids))
+        with self._draft.writing() as file:
             for split in PREDICTED_SPLITS:
-                write_texts(self._file[split], "ids", self._ids[split])
-                self._file[split].create_dataset("scores", data=np.concatenate(self._scores[split]))
-            self._file.attrs["schema"] = SCHEMA
-            self._file.attrs["provenance"] = canonical_json(self.provenance)
-            self._file.attrs["distinct_values"] = _distinct_values(self._file)
-            seal = _digest(self._file)
-            self._file.attrs["seal"] = seal
-            self._file.close()
-            self._partial.replace(self.path)
+                write_texts(file[split], "ids", self._ids[split])
+                file[split].create_dataset("scores", data=np.concatenate(self._scores[split]))
+            file.attrs["schema"] = SCHEMA
+            file.attrs["provenance"] = canonical_json(self.provenance)
+            file.attrs["distinct_values"] = _distinct_values(file)
+            seal = _digest(file)
+            file.attrs["seal"] = seal
+        self._draft.finish()
         return seal
 
 
@@ -105,7 +99,7 @@ def _require_reconstructions(path: Path, group: h5py.Group, split: str, count: i
         )
 
 
-def _extend(file: h5py.File, name: str, rows: np.ndarray) -> None:
+def _extend(path: Path, file: h5py.File, name: str, rows: np.ndarray) -> None:
     if name not in file:
         file.create_dataset(
             name,
@@ -119,9 +113,7 @@ def _extend(file: h5py.File, name: str, rows: np.ndarray) -> None:
         return
     dataset = file[name]
     if dataset.shape[1:] != rows.shape[1:]:
-        raise InvalidDataError(
-            f"{file.filename}: {name} of size {rows.shape[1:]} after {dataset.shape[1:]}. Keep one size."
-        )
+        raise InvalidDataError(f"{path}: {name} of size {rows.shape[1:]} after {dataset.shape[1:]}. Keep one size.")
     dataset.resize(len(dataset) + len(rows), axis=0)
     dataset[-len(rows) :] = rows
 
