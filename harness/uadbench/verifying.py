@@ -74,15 +74,17 @@ def verify(bundle: Path, rules: Protocol, dataset: Dataset, truth: TruthFile) ->
 
 def _once_each(findings: Sequence[Finding]) -> Iterator[Finding]:
     """Two runs of one configuration and seed would count as two seeds."""
-    seen: dict[tuple[str, int], str] = {}
+    first: dict[tuple[str, int], str] = {}
     for finding in findings:
-        if finding.result:
-            key = finding.result.configuration, finding.result.seed
-            first = seen.setdefault(key, finding.predictions)
-            if first is not finding.predictions:
-                again = f"seed {key[1]} of {finding.result.method} is in {first} already. Submit each seed once."
-                yield replace(finding, problems=(*finding.problems, again))
-                continue
+        if finding.result is None:
+            yield finding
+            continue
+        key = finding.result.configuration, finding.result.seed
+        if key in first:
+            again = f"seed {key[1]} of {finding.result.method} is in {first[key]} already. Submit each seed once."
+            finding = replace(finding, problems=(*finding.problems, again))
+        else:
+            first[key] = finding.predictions
         yield finding
 
 
