@@ -23,6 +23,8 @@ _BLOCK = 1 << 20
 def rounded(maps: Float[np.ndarray, "*s"]) -> Float32[np.ndarray, "*s"]:
     """The maps as float32 with 13 mantissa bits: to nearest, ties to even, -0 made +0, never past the largest float.
 
+    Source: IEEE 754-2019, sec. 4.3.1 (roundTiesToEven), with the last 10 of float32's 23 bits cut.
+
     Raises:
         InvalidDataError: A value is NaN or infinite.
     """
@@ -41,6 +43,8 @@ def rounded(maps: Float[np.ndarray, "*s"]) -> Float32[np.ndarray, "*s"]:
 def keys(maps: Float32[np.ndarray, "*s"]) -> Int32[np.ndarray, "*s"]:
     """Order-preserving integers in [-2^21, 2^21) of rounded maps: a < b exactly when key(a) < key(b).
 
+    Source: the bits of IEEE 754 numbers of one sign order as integers do; Herf, Radix Tricks, 2001.
+
     Raises:
         InvalidDataError: A value that `rounded` would change or refuse (-0, NaN, infinite) and that would be binned
             silently.
@@ -55,7 +59,10 @@ def keys(maps: Float32[np.ndarray, "*s"]) -> Int32[np.ndarray, "*s"]:
 
 
 def values_of(some: Int64[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-    """The float values, as float64, that the keys stand for."""
+    """The float values, as float64, that the keys stand for.
+
+    Source: the inverse of `keys`.
+    """
     wide = np.asarray(some, np.int64).astype(np.int32) << DROPPED_BITS
     negative = wide < 0
     bits = np.where(negative, wide ^ np.int32(0x7FFFFFFF) & ~np.int32(_DROPPED), wide).astype(np.int32)
@@ -77,7 +84,13 @@ class Tally:
 
 
 def tally(scores: Float[np.ndarray, " n"], labels: Bool[np.ndarray, " n"]) -> Tally:
-    """The tally of one score per case, as they are; label True = anomalous."""
+    """The tally of one score per case, as they are; label True = anomalous.
+
+    Source: protocols, "Metrics": over distinct values, so that ties are one step.
+
+    Raises:
+        InvalidDataError: Another number of labels, or a score that is NaN or infinite.
+    """
     scores, labels = np.asarray(scores, np.float64).ravel(), np.asarray(labels, bool).ravel()
     if scores.shape != labels.shape:
         raise InvalidDataError(f"{len(scores)} scores for {len(labels)} labels. Give one score per label.")
@@ -140,7 +153,10 @@ class PixelCounter:
 
 
 def merged(counters: Iterable[PixelCounter]) -> PixelCounter:
-    """One counter with the counts of all."""
+    """One counter with the counts of all.
+
+    Source: counts of disjoint parts add up.
+    """
     whole = PixelCounter()
     for counter in counters:
         whole.merge(counter)
@@ -148,7 +164,13 @@ def merged(counters: Iterable[PixelCounter]) -> PixelCounter:
 
 
 def tally_pixels(maps: Float[np.ndarray, "*s"], masks: Bool[np.ndarray, "*s"]) -> Tally:
-    """The tally of all pixels of the maps, after rounding them to 13 mantissa bits."""
+    """The tally of all pixels of the maps, after rounding them to 13 mantissa bits.
+
+    Source: protocols, "Units and pooling": pixels are pooled.
+
+    Raises:
+        InvalidDataError: A map that is not finite, or masks of another size.
+    """
     counter = PixelCounter()
     counter.add(rounded(maps), masks)
     return counter.tally()
@@ -156,6 +178,8 @@ def tally_pixels(maps: Float[np.ndarray, "*s"], masks: Bool[np.ndarray, "*s"]) -
 
 def require_both(what: str, counts: Tally) -> None:
     """Refuses a tally without healthy or without anomalous cases.
+
+    Source: a rate over no case is 0/0.
 
     Raises:
         UndefinedMetricError: Says which is missing.
@@ -174,6 +198,8 @@ def average_precision(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "
 
     Counts per ascending value on the last axis; leading axes are resamples. Equals scikit-learn's
     `average_precision_score`, ties included.
+
+    Source: protocols, "Metrics"; Davis and Goadrich, ICML 2006, on why not the trapezoid.
     """
     above = np.cumsum(anomalous[..., ::-1], axis=-1, dtype=np.float64)[..., ::-1]
     every = above + np.cumsum(healthy[..., ::-1], axis=-1, dtype=np.float64)[..., ::-1]
@@ -183,7 +209,10 @@ def average_precision(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "
 
 
 def auroc(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "*b"]:
-    """Probability that an anomalous case has a higher value than a healthy one, ties half; NaN if one is missing."""
+    """Probability that an anomalous case has a higher value than a healthy one, ties half; NaN if one is missing.
+
+    Source: Mann and Whitney, Ann. Math. Stat. 1947; Hanley and McNeil, Radiology 1982.
+    """
     below = np.cumsum(healthy, axis=-1, dtype=np.float64) - 0.5 * healthy
     with np.errstate(invalid="ignore"):
         return np.sum(anomalous * below, axis=-1) / (
@@ -192,7 +221,10 @@ def auroc(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "*b"]:
 
 
 def dice_curve(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "*b j"]:
-    """Dice of `value > t` for t = -inf and then every value ascending: one more entry than values."""
+    """Dice of `value > t` for t = -inf and then every value ascending: one more entry than values.
+
+    Source: Dice, Ecology 1945: 2 TP / (2 TP + FP + FN).
+    """
     found = _above(anomalous)
     truly = found[..., :1]
     with np.errstate(invalid="ignore"):
@@ -206,12 +238,17 @@ def _above(counts: Counts) -> Float[np.ndarray, "*b j"]:
 
 
 def best_dice(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "*b"]:
-    """The largest Dice over all thresholds: an oracle, since the threshold is chosen on the labels."""
+    """The largest Dice over all thresholds: an oracle, since the threshold is chosen on the labels.
+
+    Source: the papers' best achievable Dice; here over -inf and every distinct value, not a grid.
+    """
     return dice_curve(healthy, anomalous).max(axis=-1)
 
 
 def threshold_at(counts: Tally, fpr: float) -> float:
     """The smallest value t among the healthy with share of healthy cases above t <= fpr.
+
+    Source: RA, MIDL 2023, sec. 4.2; protocols, "Units and pooling".
 
     Raises:
         UndefinedMetricError: No healthy case.
@@ -225,7 +262,10 @@ def threshold_at(counts: Tally, fpr: float) -> float:
 
 
 def sum_of(tallies: Iterable[Tally]) -> Tally:
-    """One tally with the counts of all."""
+    """One tally with the counts of all.
+
+    Source: counts of disjoint parts add up.
+    """
     parts = list(tallies)
     values, places = np.unique(np.concatenate([part.values for part in parts]), return_inverse=True)
     sides = []

@@ -12,6 +12,8 @@ MOST_POINTS = 200
 def roc_curve(counts: Tally, points: int = MOST_POINTS) -> Points:
     """False-positive rate and true-positive rate of `value > t`, from (0, 0) to (1, 1), at most `points` of them.
 
+    Source: Fawcett, Pattern Recognition Letters 2006, sec. 3.
+
     Raises:
         UndefinedMetricError: No healthy or no anomalous case.
     """
@@ -22,6 +24,8 @@ def roc_curve(counts: Tally, points: int = MOST_POINTS) -> Points:
 
 def pr_curve(counts: Tally, points: int = MOST_POINTS) -> Points:
     """Recall and precision of `value > t` over distinct values, at most `points` of them.
+
+    Source: Davis and Goadrich, ICML 2006, sec. 2.
 
     Raises:
         UndefinedMetricError: No healthy or no anomalous case.
