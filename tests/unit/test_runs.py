@@ -121,6 +121,15 @@ def test_a_wish_that_cannot_be_is_refused_before_anything_runs(wished, error, se
     assert not store.folder.exists()
 
 
+@pytest.mark.parametrize("which", ["images", "truth"])
+def test_a_dataset_with_one_of_its_two_files_is_refused(which, data):
+    (data / f"toy-v1.{which}.h5").unlink()
+    with pytest.raises(
+        InvalidDataError, match=rf"{which}.h5: no such file, but its twin is there. Make or import toy-v1"
+    ):
+        find_dataset("toy-v1", data)
+
+
 @pytest.mark.parametrize("text", ["", "a", "0,-1", "1.5", "0;1"])
 def test_seeds_that_are_no_numbers_are_refused(text):
     with pytest.raises(UsageError, match=r"give whole numbers from 0 on, with commas, such as 0,1,2"):

@@ -91,11 +91,14 @@ def find_dataset(name: str, data: Path) -> DatasetPaths:
 
     Raises:
         UnknownNameError: Neither made nor known.
-        InvalidDataError: Known, but not made yet; says how.
+        InvalidDataError: Known, but not made yet; says how. Or one of the two files is missing.
     """
     paths = paths_in(data, name)
-    if paths.images.is_file() and paths.truth.is_file():
+    missing = [path for path in (paths.images, paths.truth) if not path.is_file()]
+    if not missing:
         return paths
+    if len(missing) == 1:
+        raise InvalidDataError(f"{missing[0]}: no such file, but its twin is there. Make or import {name} again.")
     known = plugins.registry().datasets()
     if name in known:
         raise InvalidDataError(f"Dataset {name!r} is not in {data}. Make it with `{known[name].how}`.")
