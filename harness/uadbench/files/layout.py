@@ -49,30 +49,55 @@ def opened(path: Path, schema: str) -> Iterator[h5py.File]:
             ) from error
 
 
-class _Sink(io.FileIO):
-    """The file that HDF5 writes to. The system's first refusal is kept here, since HDF5 crashes on meeting one."""
+class _Sink(io.RawIOBase):
+    """The file that HDF5 writes to. HDF5 crashes when a write fails, so it is never told of one.
 
-    refusal: OSError | None = None
+    At the system's first refusal, which is kept, the content moves to memory, where HDF5 may end in order.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.refusal: OSError | None = None
+        self._content: io.FileIO | io.BytesIO = io.FileIO(path, "w+b")
 
     def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        with self._kept():
+        view, start = memoryview(data).cast("B"), self._content.tell()
+        try:
             done = 0
             while done < len(view):
-                done += super().write(view[done:])
+                done += self._content.write(view[done:])
+        except OSError as error:
+            self._move(error)
+            self._content.seek(start)
+            self._content.write(view)
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
-        with self._kept():
-            super().truncate(size)
-        return self.tell() if size is None else size
-
-    @contextlib.contextmanager
-    def _kept(self) -> Iterator[None]:
+        end = self.tell() if size is None else size
         try:
-            yield
+            self._content.truncate(end)
         except OSError as error:
-            self.refusal = self.refusal or error
+            self._move(error)
+        missing = end - self._content.seek(0, io.SEEK_END)  # memory does not grow by itself
+        if missing > 0:
+            self._content.write(bytes(missing))
+        return end
+
+    def _move(self, error: OSError) -> None:
+        self.refusal = error
+        self._content.seek(0)
+        content = io.BytesIO(self._content.read())
+        self._content.close()
+        self._content = content
+
+    def readinto(self, buffer: Any) -> int:
+        return self._content.readinto(buffer)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._content.seek(offset, whence)
+
+    def close(self) -> None:
+        self._content.close()
+        super().close()
 
 
 class Draft:
@@ -87,7 +112,7 @@ class Draft:
         self._partial = path.with_name(path.name + ".partial")
         with space_checked(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._sink = _Sink(self._partial, "w+b")
+            self._sink = _Sink(self._partial)
         self.file = h5py.File(self._sink, "w", track_order=True)
 
     @contextlib.contextmanager
