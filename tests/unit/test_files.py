@@ -249,13 +249,13 @@ def test_a_refused_dataset_leaves_no_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_no_space_left_is_a_sentence_and_leaves_no_file(tmp_path):
-    with (
-        largest_file(4000),
-        pytest.raises(EnvironmentProblemError, match=r"images\.h5: no space left.*Free some space"),
-    ):
+@pytest.mark.parametrize("size", [0, 2000, 6000, 12000, 20000])
+def test_no_space_left_is_a_sentence_and_leaves_no_file(size, tmp_path):
+    sentence = r"(images|truth)\.h5: no space left.*Free some space"
+    with largest_file(size), pytest.raises(EnvironmentProblemError, match=sentence):
         factories.toy_dataset(tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*.partial"))
+    assert not (tmp_path / "toy-v1.truth.h5").exists()
 
 
 def test_no_space_left_keeps_the_text_that_was_there(tmp_path):

@@ -52,9 +52,10 @@ def pack(path, *batches):
             writer.append(split, ids, prediction)
 
 
-def test_no_space_left_for_predictions_leaves_no_file(tmp_path, images):
+@pytest.mark.parametrize("size", [0, 2000, 8000, 16000, 24000])
+def test_no_space_left_for_predictions_leaves_no_file(size, tmp_path, images):
     path = tmp_path / "full.h5"
-    with largest_file(8000), pytest.raises(EnvironmentProblemError, match=r"full\.h5: no space left"):
+    with largest_file(size), pytest.raises(EnvironmentProblemError, match=r"full\.h5: no space left"):
         factories.toy_predictions(path, images)
     assert not list(tmp_path.glob("full*"))
 
