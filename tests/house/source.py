@@ -16,8 +16,11 @@ FLOORS = {
     **dict.fromkeys(["uadbench.hookspecs", "uadbench.plugins", "uadbench.protocols", "uadbench.datasets"], 2),
     **dict.fromkeys(["uadbench.fitting", "uadbench.evidence", "uadbench.measures", "uadbench.scoring"], 3),
     **dict.fromkeys(["uadbench.comparing", "uadbench.testing", "uadbench.scaffold", "uadbench.board"], 3),
-    **dict.fromkeys(["uadbench.submitting", "uadbench.verifying", "uadbench.torch_support"], 3),
-    **dict.fromkeys(["uadbench.runs", "uadbench.latency"], 4),
+    **dict.fromkeys(
+        ["uadbench.packing", "uadbench.packing", "uadbench.submitting", "uadbench.verifying", "uadbench.torch_support"],
+        3,
+    ),
+    **dict.fromkeys(["uadbench.runs", "uadbench.latency", "uadbench.studies"], 4),
     **dict.fromkeys(["uadbench.cli", "uadbench.__main__"], 5),
 }
 
@@ -104,10 +107,10 @@ def floor(name: str) -> int:
         KeyError: The module is on no floor yet; give it one in `FLOORS`.
     """
     parts = name.split(".")
-    for end in range(len(parts), 1, -1):
-        if ".".join(parts[:end]) in FLOORS:
+    for end in range(len(parts), 0, -1):
+        if ".".join(parts[:end]) in FLOORS and (end > 1 or len(parts) == 1):
             return FLOORS[".".join(parts[:end])]
-    return FLOORS[name]
+    raise KeyError(f"{name} is on no floor yet. Give it one in FLOORS.")
 
 
 def targets(module: Module, known: set[str], *, running: bool = False) -> Iterator[str]:
