@@ -11,7 +11,7 @@ from uadbench.files.images import Dataset
 from uadbench.files.layout import write_text_atomically
 from uadbench.files.predictions import open_predictions
 from uadbench.files.results import Result, read_record
-from uadbench.files.submission import AcceptedRow, Submission, SubmittedRun
+from uadbench.files.submission import AcceptedRow, Submission, SubmittedRun, Trust, is_external
 from uadbench.files.truth import TruthFile
 from uadbench.protocols import Protocol
 from uadbench.scoring import score
@@ -129,8 +129,10 @@ def accept(verification: Verification, rows: Path) -> list[Path]:
     results = sorted(_results(verification.findings), key=lambda one: (one.configuration, one.seed))
     submitter = verification.submission.submitter
     accepted: dict[Path, AcceptedRow] = {}
-    for configuration, seeds in groupby(results, key=lambda one: one.configuration):
-        row = AcceptedRow(schema="uadbench-row-v1", submitter=submitter, results=tuple(seeds))
+    for configuration, members in groupby(results, key=lambda one: one.configuration):
+        seeds = tuple(members)
+        trust: Trust = "external" if is_external(seeds) else "re-scored"
+        row = AcceptedRow(schema="uadbench-row-v1", trust=trust, submitter=submitter, results=seeds)
         path = rows / row_name(row.results[0], configuration)
         if path.is_file() and read_record(path, AcceptedRow).submitter.name != submitter.name:
             raise InvalidDataError(

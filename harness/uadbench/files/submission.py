@@ -1,12 +1,13 @@
 """Submissions: prediction files with who, paper, code, licence and declarations; and the rows that come of them."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from uadbench.files.results import Frozen, Result
 
+Trust = Literal["external", "re-scored", "reproduced"]
 DECLARATION = "The method saw the images of train and val only, and nothing was chosen by its results on test."
 
 
@@ -73,10 +74,25 @@ class Submission(Frozen):
         return text
 
 
+def is_external(results: Iterable[Result]) -> bool:
+    """Whether maps of any of these were packed from files, so that no method made them under this harness."""
+    return any(bool(result.provenance.get("external")) for result in results)
+
+
 class AcceptedRow(Frozen):
-    """One row of a leaderboard kept in git: the results as re-scored here, over the seeds of one configuration."""
+    """One row of a leaderboard kept in git: the results as re-scored here, over the seeds of one configuration.
+
+    `trust` follows from the results where they are external: their arithmetic is checked, their making is not.
+    """
 
     schema_name: Literal["uadbench-row-v1"] = Field("uadbench-row-v1", alias="schema")
-    trust: Literal["re-scored", "reproduced"] = "re-scored"
+    trust: Trust = "re-scored"
     submitter: Submitter
     results: tuple[Result, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def is_not_trusted_beyond_its_results(self) -> Self:
+        """External results are an external row, whatever the file says."""
+        if is_external(self.results) and self.trust != "external":
+            raise ValueError(f"maps made elsewhere are 'external', not {self.trust!r}")
+        return self

@@ -9,6 +9,7 @@ from uadbench.errors import InvalidDataError
 from uadbench.files.images import Dataset
 from uadbench.files.predictions import open_predictions
 from uadbench.files.results import Result
+from uadbench.files.submission import is_external
 from uadbench.files.truth import TruthFile
 from uadbench.protocols import Protocol
 from uadbench.runs.local import result_of
@@ -31,7 +32,7 @@ class BoardWriter:
         ]
         scored = [(run, result) for run in fitting for result in self._result(run)]
         runs = {result.seal: run for run, result in scored}
-        entries = [self._illustrated(entry, runs) for entry in group(result for _, result in scored)]
+        entries = [self._completed(entry, runs) for entry in group(result for _, result in scored)]
         board = leaderboard(self.rules, entries)
         return board, write_board(board, self.folder, facts=facts_of(self.dataset, self.truth))
 
@@ -41,11 +42,12 @@ class BoardWriter:
         except InvalidDataError:  # damaged since it was made; `run` and `score` say so, the other rows stay
             return []
 
-    def _illustrated(self, entry: Entry, runs: dict[str, Run]) -> Entry:
+    def _completed(self, entry: Entry, runs: dict[str, Run]) -> Entry:
         seal = entry.results[0].seal
         if seal not in self._drawn:
             self._drawn[seal] = self._pictures(runs[seal])
-        return replace(entry, pictures=self._drawn[seal])
+        origin = "external" if is_external(entry.results) else entry.origin
+        return replace(entry, pictures=self._drawn[seal], origin=origin)
 
     def _pictures(self, run: Run) -> tuple[Picture, ...]:
         try:
