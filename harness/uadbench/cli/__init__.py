@@ -17,6 +17,7 @@ _COMMANDS = {
     "doctor": ("doctor:doctor", "Say what is installed and what is missing."),
     "data": ("data:data", "Make, import and show datasets."),
     "predict": ("predicting:predict", "Draw the anomaly map of one image with a fitted run."),
+    "predictions": ("predictions:predictions", "Pack anomaly maps made elsewhere."),
     "score": ("scoring:score", "Score stored predictions again, without torch."),
     "compare": ("comparing:compare", "Compare two runs, paired by subject."),
     "board": ("board:board", "Write a leaderboard as HTML, Markdown and LaTeX."),

@@ -1,12 +1,18 @@
 """`uadbench data`: make, import and show datasets."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from uadbench.cli.console import say_json, show
 from uadbench.cli.importing import import_
 from uadbench.cli.listing import as_json
+
+if TYPE_CHECKING:
+    from uadbench.files.images import Dataset
 
 
 @click.group()
@@ -58,7 +64,11 @@ def _make(maker: str, name: str, folder: Path, workers: int) -> None:
 
 @data.command("show")
 @click.argument("name")
-@click.option("--ids", type=click.Choice(["val", "test"]), help="Print the opaque ids of a split, one a line.")
+@click.option(
+    "--ids",
+    type=click.Choice(["val", "test", "all"]),
+    help="Print the opaque ids of a split, one a line; all: those of val and test, each after its split.",
+)
 @as_json
 def show_(name: str, ids: str | None, as_json: bool) -> None:
     """What a dataset of the workspace holds: card, digests, and counts per split and pathology."""
@@ -72,7 +82,7 @@ def show_(name: str, ids: str | None, as_json: bool) -> None:
     paths = find_dataset(name, data_folder())
     dataset = open_images(paths.images)
     if ids:
-        return click.echo("\n".join(dataset[ids].ids))
+        return click.echo("\n".join(_ids(dataset, ids)))
     truth = open_truth(paths.truth)
     counts = [
         (split, pathology, annotation, len(rows), len({known.subjects[i] for i in rows}))
@@ -94,3 +104,9 @@ def show_(name: str, ids: str | None, as_json: bool) -> None:
     for what in ("licence", "citation", "spacing_mm", "preprocessing", "notes"):
         click.echo(f"{what}: {card[what]}")
     return click.echo(f"identity: {digests['identity']}\npixels: {digests['pixels']}")
+
+
+def _ids(dataset: Dataset, split: str) -> list[str]:
+    if split != "all":
+        return list(dataset[split].ids)
+    return [f"{one}\t{identity}" for one in ("val", "test") for identity in dataset[one].ids]
