@@ -43,14 +43,14 @@ def compare(
     sides = [evidence_of(rules, dataset, truth, one) for one in (first, second)]
     weights = resample_counts(sides[0].subjects, rules.resamples, rules.resample_seed)
     differences = []
-    for stratum in strata(sides[0], OVERALL):
+    for pair in zip(*(strata(side, weights, OVERALL) for side in sides), strict=True):
         for metric in rules.metrics:
             try:
-                one, two = (MEASURES[metric](side, stratum, weights) for side in sides)
+                one, two = (MEASURES[metric](stratum) for stratum in pair)
             except UndefinedMetricError:
                 continue
             anomalous = len(set(sides[0].subject_of[one.rows & truth["test"].labels]))
             enough = anomalous >= FEWEST_SUBJECTS
             low, high = percentile_interval(one.draws - two.draws) if enough else (None, None)
-            differences.append(Difference(stratum.name, metric, one.value, two.value, low, high))
+            differences.append(Difference(pair[0].name, metric, one.value, two.value, low, high))
     return differences

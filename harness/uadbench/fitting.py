@@ -1,9 +1,7 @@
 """Fitting and predicting: from an images file to a sealed prediction file. This code never sees a truth file."""
 
 import contextlib
-import importlib.util
 import platform
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from uadbench import __version__, plugins
-from uadbench.errors import ContractError, EnvironmentProblemError, InvalidDataError, MissingLibraryError, UsageError
+from uadbench.errors import ContractError, InvalidDataError
 from uadbench.files.images import Dataset, SplitSource, open_images
 from uadbench.files.layout import space_checked
 from uadbench.files.predictions import PREDICTED_SPLITS, PredictionWriter
+from uadbench.torch_support.devices import require_device
 from uadbench.types import Detector, FitContext, Images, Prediction, Progress
 
 BATCH = 32
@@ -122,30 +121,6 @@ def _require_size(name: str, min_size: int, dataset: Dataset) -> None:
         raise InvalidDataError(
             f"{name} needs images of at least {min_size} pixels a side; {dataset.card.name} has {h} x {w}. "
             "Import the dataset at a larger --size."
-        )
-
-
-def require_device(device: str) -> None:
-    """Refuses a device that is not there.
-
-    Raises:
-        UsageError: Neither cpu nor cuda.
-        EnvironmentProblemError: No torch, or one that sees no CUDA device.
-    """
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise UsageError(f"Device {device!r} is unknown. Give cpu, cuda or cuda:N.")
-    if device == "cpu":
-        return
-    if importlib.util.find_spec("torch") is None:
-        raise MissingLibraryError(
-            f"Device {device!r} needs the library 'torch', which is not installed. "
-            "Install it with `pip install 'uadbench[torch]'`."
-        )
-    import torch
-
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise EnvironmentProblemError(
-            f"Device {device!r}: torch sees no CUDA device. Use --device cpu, or check the driver."
         )
 
 

@@ -4,22 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from uadbench import metrics, protocols
 from uadbench.errors import InvalidDataError, UndefinedMetricError
-from uadbench.evidence import Evidence, MapReader, gather, healthy_threshold
+from uadbench.evidence import Evidence, MapReader, gather, healthy_thresholds
 from uadbench.files.images import Dataset, open_images
 from uadbench.files.predictions import FEW_LEVELS, PredictionFile, open_predictions
 from uadbench.files.results import OVERALL, Curve, DatasetDigests, ProtocolDigest, Result, Value
 from uadbench.files.truth import TruthFile, open_truth
 from uadbench.intervals import percentile_interval, resample_counts
-from uadbench.measures import MEASURES, Measured, Stratum, image_tally, pixel_tally, strata
+from uadbench.measures import MEASURES, Measured, Stratum, strata
 from uadbench.metrics.curves import pr_curve, roc_curve
 from uadbench.protocols import Protocol
 
 FEWEST_SUBJECTS = 5
-FALSE_POSITIVE_RATE = 0.05
 
 
 def score(
@@ -57,7 +55,7 @@ def score(
         draws=tuple(draws),
         curves=curves,
         complete=have if complete else (min(have[0], have[1] - 1), have[1]),
-        warnings=tuple(_warnings(dataset, predicted)),
+        warnings=tuple(_warnings(rules, dataset, predicted)),
     )
 
 
@@ -107,8 +105,12 @@ def evidence_of(rules: Protocol, dataset: Dataset, truth: TruthFile, predicted: 
                 f"{predicted.path}: {len(predicted[split])} of {len(dataset[split])} images of {split} are "
                 "predicted. Predict all of them."
             )
-    threshold = healthy_threshold(MapReader(dataset["val"], predicted["val"], rules.pixels), FALSE_POSITIVE_RATE)
-    return gather(truth["test"], MapReader(dataset["test"], predicted["test"], rules.pixels), threshold)
+    val, test = (MapReader(dataset[split], predicted[split], rules.pixels) for split in ("val", "test"))
+    if rules.threshold == "healthy-test":
+        thresholds = healthy_thresholds(test, np.flatnonzero(~truth["test"].labels))
+    else:
+        thresholds = healthy_thresholds(val, np.arange(len(val)))
+    return gather(truth["test"], test, thresholds)
 
 
 def _measured(
@@ -118,28 +120,28 @@ def _measured(
     weights = resample_counts(evidence.subjects, rules.resamples, rules.resample_seed)
     values: list[Value] = []
     draws: Sequence[float] = ()
-    parts = strata(evidence, OVERALL)
+    parts = strata(evidence, weights, OVERALL)
     for stratum in parts:
         for metric in rules.metrics:
-            value, measured = _value(metric, evidence, stratum, weights)
+            value, measured = _value(metric, stratum)
             values.append(value)
             if measured and metric == rules.primary and stratum is parts[0]:
                 # whether a resample has a value depends on the truth alone, so the draws of two methods stay paired
                 draws = [round(float(draw), 7) for draw in measured.draws[np.isfinite(measured.draws)]]
-    return values, draws, _curves(evidence, parts[0])
+    return values, draws, _curves(parts[0])
 
 
-def _value(
-    metric: str, evidence: Evidence, stratum: Stratum, weights: Float[np.ndarray, "r s"]
-) -> tuple[Value, Measured | None]:
+def _value(metric: str, stratum: Stratum) -> tuple[Value, Measured | None]:
+    evidence = stratum.evidence
     try:
-        measured = MEASURES[metric](evidence, stratum, weights)
+        measured = MEASURES[metric](stratum)
     except UndefinedMetricError as error:
         return Value(metric=metric, stratum=stratum.name, value=None, undefined=str(error)), None
     rows = measured.rows
     subjects = len(set(evidence.subject_of[rows]))
     anomalous = len(set(evidence.subject_of[rows & evidence.truth.labels]))
-    low, high = percentile_interval(measured.draws) if anomalous >= FEWEST_SUBJECTS else (None, None)
+    enough = (anomalous or subjects) >= FEWEST_SUBJECTS  # a metric on healthy images alone counts these
+    low, high = percentile_interval(measured.draws) if enough else (None, None)
     return Value(
         metric=metric,
         stratum=stratum.name,
@@ -158,9 +160,9 @@ def _incomplete(rules: Protocol, have: tuple[int, int]) -> list[Value]:
     return [Value(metric=metric, value=None, undefined=reason) for metric in rules.metrics]
 
 
-def _curves(evidence: Evidence, stratum: Stratum) -> dict[str, Curve]:
+def _curves(stratum: Stratum) -> dict[str, Curve]:
     curves = {}
-    for level, counts in (("image", image_tally(evidence, stratum)), ("pixel", pixel_tally(evidence, stratum))):
+    for level, counts in (("image", stratum.scores), ("pixel", stratum.pixels)):
         if all(counts.totals):
             for kind, curve in (("roc", roc_curve), ("pr", pr_curve)):
                 x, y = curve(counts)
@@ -168,8 +170,10 @@ def _curves(evidence: Evidence, stratum: Stratum) -> dict[str, Curve]:
     return curves
 
 
-def _warnings(dataset: Dataset, predicted: PredictionFile) -> list[str]:
+def _warnings(rules: Protocol, dataset: Dataset, predicted: PredictionFile) -> list[str]:
     warnings = []
+    if rules.threshold == "healthy-test":
+        warnings.append("Thresholds were taken from the healthy test images, as the paper did.")
     if predicted.distinct_values < FEW_LEVELS:
         warnings.append(
             f"The test maps have {predicted.distinct_values} distinct values only; ties decide the pixel metrics."

@@ -20,7 +20,8 @@ def block(report: dict) -> str:
         for name, value in bench["extra_info"].items()
         if name != "what"
     ]
-    head = f"Measured by `make numbers` on {report['datetime'][:10]}, {machine.get('machine')}, {cores} cores, Python {machine['python_version']}:"
+    where = f"{machine.get('machine')}, {cores} cores, Python {machine['python_version']}"
+    head = f"Measured by `make numbers` on {report['datetime'][:10]}, {where}:"
     return "\n".join([BEGIN, "", head, "", "| what | figure | measured |", "|---|---|---|", *rows, "", END])
 
 

@@ -1,4 +1,4 @@
-"""A stranger's way: write a plugin outside the repository, install it, check it, run it, submit it, verify it, time it."""
+"""A stranger's way: a plugin outside the repository is written, installed, checked, run, submitted, verified, timed."""
 
 import json
 import os

@@ -18,12 +18,12 @@ from uadbench.latency import (
     choose,
     percentile,
     read_latency,
-    require_device,
     require_pytest_benchmark,
 )
 from uadbench.latency.memory import peak_mib
 from uadbench.runs.local import run
 from uadbench.runs.store import Store
+from uadbench.torch_support.devices import require_device
 
 TOY = ("--dataset", "toy-v1", "--rounds", "3", "--batch", "4", "--batch", "1")
 

@@ -123,7 +123,7 @@ def test_an_unknown_metric_or_a_primary_that_is_not_measured_is_refused(tmp_path
         read_protocol(written(tmp_path, PLAIN + rule))
 
 
-@pytest.mark.parametrize("rule", [{"pixels": "body"}, {"threshold": "healthy-test"}])
+@pytest.mark.parametrize("rule", [{"pixels": "body"}, {"threshold": "test"}])
 def test_other_pixels_or_thresholds_are_refused(rule):
     with pytest.raises(InvalidDataError, match="Choose pixels 'all' or 'foreground' and threshold 'healthy-val'"):
         toy(**rule)

@@ -62,12 +62,7 @@ def _libraries() -> list[tuple[str, str, str]]:
 
 
 def _devices() -> list[tuple[str, str, str]]:
-    import importlib.util
+    from uadbench.torch_support.devices import cuda_devices
 
-    if importlib.util.find_spec("torch") is None:
-        return []
-    import torch
-
-    if not torch.cuda.is_available():
-        return [("device", "cpu", f"{torch.get_num_threads()} threads; torch sees no CUDA device")]
-    return [("device", f"cuda:{i}", torch.cuda.get_device_name(i)) for i in range(torch.cuda.device_count())]
+    found = [(f"cuda:{number}", name) for number, name in enumerate(cuda_devices())]
+    return [("device", device, name) for device, name in found or [("cpu", "torch sees no CUDA device")]]

@@ -64,7 +64,8 @@ def latency(
     Peak memory is that of the measuring process, on CUDA that of torch on the device.
     """
     from uadbench.errors import UsageError
-    from uadbench.latency.schedule import Schedule, require_device, require_pytest_benchmark
+    from uadbench.latency.schedule import Schedule, require_pytest_benchmark
+    from uadbench.torch_support.devices import require_device
 
     if (every and methods) or not (every or methods or runs):
         raise UsageError("Say what to time: --all, --method NAME, or a RUN (see `uadbench list runs`).")

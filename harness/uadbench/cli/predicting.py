@@ -61,7 +61,8 @@ def predict(run: str, image: str, out: Path | None, divide_by: float | None, dev
 def _predicted(run: Run, images: Images, device: str) -> Prediction:
     from uadbench import plugins
     from uadbench.errors import RunFailedError, UadbenchError
-    from uadbench.fitting import checked, require_device
+    from uadbench.fitting import checked
+    from uadbench.torch_support.devices import require_device
 
     require_device(device)
     load = plugins.method_class(run.record.spec.method).load

@@ -11,7 +11,7 @@ from uadbench.latency.report import (
     percentile,
     read_latency,
 )
-from uadbench.latency.schedule import Schedule, require_device, require_pytest_benchmark
+from uadbench.latency.schedule import Schedule, require_pytest_benchmark
 
 __all__ = [
     "BatchLatency",
@@ -24,7 +24,6 @@ __all__ = [
     "choose",
     "percentile",
     "read_latency",
-    "require_device",
     "require_pytest_benchmark",
     "time_runs",
 ]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from uadbench.errors import EnvironmentProblemError, MissingLibraryError, UsageError
+from uadbench.errors import MissingLibraryError, UsageError
 from uadbench.files.images import Dataset
 
 IMAGES = 64
@@ -67,21 +67,3 @@ def require_pytest_benchmark(needed: Sequence[str] = NEEDED) -> None:
                 f"Timing needs the library {library!r}, which is not installed. "
                 "Install it with `pip install 'uadbench[latency]'`."
             )
-
-
-def require_device(device: str) -> None:
-    """Refuses a CUDA device that torch does not see; the CPU is always there.
-
-    Raises:
-        EnvironmentProblemError: No torch, or no such device.
-    """
-    if device == "cpu":
-        return
-    if importlib.util.find_spec("torch") is not None:
-        import torch
-
-        if int(device.partition(":")[2] or 0) < torch.cuda.device_count():
-            return
-    raise EnvironmentProblemError(
-        f"Device {device!r}: torch sees no such device. Use --device cpu, or see `uadbench doctor`."
-    )

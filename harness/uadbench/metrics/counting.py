@@ -245,6 +245,18 @@ def best_dice(healthy: Counts, anomalous: Counts) -> Float[np.ndarray, "*b"]:
     return dice_curve(healthy, anomalous).max(axis=-1)
 
 
+def fpr_at_tpr(healthy: Counts, anomalous: Counts, tpr: float) -> Float[np.ndarray, "*b"]:
+    """The smallest false-positive rate of `value > t` with a true-positive rate of at least `tpr`; lower is better.
+
+    Source: Liang et al., ICLR 2018 (FPR at 95 % TPR); over -inf and every distinct value.
+    """
+    false, true = _above(healthy), _above(anomalous)
+    with np.errstate(invalid="ignore"):
+        rates = np.where(true / true[..., :1] >= tpr, false / false[..., :1], np.inf)
+    best = rates.min(axis=-1)
+    return np.where(np.isfinite(best), best, np.nan)
+
+
 def threshold_at(counts: Tally, fpr: float) -> float:
     """The smallest value t among the healthy with share of healthy cases above t <= fpr.
 

@@ -31,3 +31,16 @@ def image_ap(scores: Float[np.ndarray, " n"], labels: Bool[np.ndarray, " n"]) ->
     counts = tally(scores, labels)
     require_both("image_ap", counts)
     return float(counting.average_precision(counts.healthy, counts.anomalous))
+
+
+def image_fpr_at_tpr95(scores: Float[np.ndarray, " n"], labels: Bool[np.ndarray, " n"]) -> float:
+    """False-positive rate in [0, 1] where at least 95 % of the anomalous images are found; lower is better.
+
+    Source: Liang et al., ICLR 2018; `score > t` over -inf and every distinct score.
+
+    Raises:
+        UndefinedMetricError: No healthy or no anomalous image.
+    """
+    counts = tally(scores, labels)
+    require_both("image_fpr_at_tpr95", counts)
+    return float(counting.fpr_at_tpr(counts.healthy, counts.anomalous, 0.95))

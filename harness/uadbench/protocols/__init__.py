@@ -9,7 +9,16 @@ from typing import Any
 
 from uadbench.errors import InvalidDataError, UnknownNameError
 
-METRICS = ("image_auroc", "image_ap", "pixel_ap", "pixel_auroc", "oracle_dice", "dice_at_fpr5", "box_f1")
+METRICS = (
+    *("image_auroc", "image_ap", "image_fpr_at_tpr95", "image_recall_at_fpr5"),
+    *("pixel_ap", "pixel_ap_per_image", "pixel_auroc", "aupro", "oracle_dice"),
+    *("dice_at_fpr5", "dice_at_fpr1", "recall_at_fpr5", "lesion_recall_at_fpr5"),
+    *("subject_dice_at_fpr5", "subject_auroc", "box_f1", "box_f1_foreground", "box_iou_f1"),
+    *("recon_ssim", "recon_mse", "recon_mae", "recon_ssim_inside", "recon_mse_inside", "recon_mae_inside"),
+    *("recon_ssim_outside", "recon_mse_outside", "recon_mae_outside"),
+)
+SCALED_METRICS = ("box_f1_paper", "box_f1_code")  # depend on the map's scale: to compare with print, never primary
+THRESHOLDS = ("healthy-val", "healthy-test")
 PIXELS = ("all", "foreground")
 
 
@@ -17,9 +26,10 @@ PIXELS = ("all", "foreground")
 class Protocol:
     """What is measured on which data, and how.
 
-    `pixels` are those that pixel metrics count ("all" or "foreground"); thresholds come from healthy validation
-    images; `identity` is the dataset's identity digest ("" for a local protocol, which binds to none); a ranked row
-    of a stochastic method needs `seeds` seeds; `resamples` bootstrap draws with `resample_seed` give the intervals.
+    `pixels` are those that pixel metrics count ("all" or "foreground"); `threshold` says which healthy images give the
+    thresholds ("healthy-val", or "healthy-test" to reproduce a paper); `identity` is the dataset's identity digest (""
+    binds to none); a ranked row of a stochastic method needs `seeds` seeds; `resamples` bootstrap draws with
+    `resample_seed` give the intervals.
     """
 
     name: str
@@ -36,16 +46,16 @@ class Protocol:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.metrics) - set(METRICS))
-        if unknown or self.primary not in self.metrics:
+        unknown = sorted(set(self.metrics) - {*METRICS, *SCALED_METRICS})
+        if unknown or self.primary not in self.metrics or self.primary in SCALED_METRICS:
             raise InvalidDataError(
                 f"Protocol {self.name}: metrics {list(self.metrics)} with primary {self.primary!r}. "
                 f"Choose among {', '.join(METRICS)}, the primary one of them."
             )
-        if self.pixels not in PIXELS or self.threshold != "healthy-val":
+        if self.pixels not in PIXELS or self.threshold not in THRESHOLDS:
             raise InvalidDataError(
                 f"Protocol {self.name}: pixels {self.pixels!r}, threshold {self.threshold!r}. "
-                "Choose pixels 'all' or 'foreground' and threshold 'healthy-val'."
+                "Choose pixels 'all' or 'foreground' and threshold 'healthy-val' or 'healthy-test'."
             )
         counts = ((self.seeds, 1), (self.resamples, 1), (self.resample_seed, 0))
         if not all(isinstance(count, int) and count >= least for count, least in counts):

@@ -9,8 +9,8 @@ from uadbench import plugins
 from uadbench.errors import InvalidDataError, UnknownNameError
 from uadbench.files.dataset import DatasetPaths, paths_in
 from uadbench.files.images import Dataset, open_images
-from uadbench.fitting import require_device
 from uadbench.runs.store import RunSpec, Store
+from uadbench.torch_support.devices import require_device
 
 
 @dataclass(frozen=True, slots=True)

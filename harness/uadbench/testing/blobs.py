@@ -15,6 +15,7 @@ class Blobs:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
         _, c, h, w = self._images.pixels.shape
         return c, h, w
 

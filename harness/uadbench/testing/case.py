@@ -33,6 +33,7 @@ class Case:
 
     @property
     def name(self) -> str:
+        """The method's name."""
         return self.spec.name
 
     @property
@@ -51,14 +52,17 @@ class Case:
 
     @cached_property
     def detector(self) -> Detector:
+        """The method fitted on square images with seed 0."""
         return self.fit(self.method, self.side, self.side)
 
     @cached_property
     def images(self) -> Images:
+        """The images that are predicted."""
         return blobs(TEST, self.side, self.side, seed=2)
 
     @cached_property
     def prediction(self) -> Prediction:
+        """What `detector` says of `images`, all in one batch."""
         return self.predict(self.detector, self.images)
 
     def fit(self, method: Any, height: int, width: int, *, seed: int = 0) -> Detector:
@@ -114,15 +118,13 @@ class Case:
 
 
 def make(spec: MethodSpec, preset: str, overrides: Mapping[str, Any]) -> Any:
-    """A method from its spec; one that is installed goes through the registry, which checks the parameters."""
-    installed = plugins.registry().methods().get(spec.name)
-    if installed is not None and installed.spec == spec:
-        return plugins.make(spec.name, preset=preset, **overrides)
-    return plugins.resolve(spec.target)(**{**spec.presets[preset], **overrides})
+    """A method from its spec, installed or not."""
+    return plugins.build(spec, preset, overrides)
 
 
-def case(name: str, *, preset: str = "quick", overrides: Mapping[str, Any] | None = None, size: int = 64,
-         device: str = "cpu") -> Case:
+def case(
+    name: str, *, preset: str = "quick", overrides: Mapping[str, Any] | None = None, size: int = 64, device: str = "cpu"
+) -> Case:
     """The case of an installed method; asked twice, it is the same case, still fitted.
 
     Raises:

@@ -68,8 +68,9 @@ def checks() -> tuple[Check, ...]:
     return tuple(Check(name, _first_line(function), function) for name, function in CHECKS.items())
 
 
-def check_method(name: str, *, preset: str = "quick", overrides: Mapping[str, Any] | None = None, size: int = 64,
-                 device: str = "cpu") -> Iterator[Outcome]:
+def check_method(
+    name: str, *, preset: str = "quick", overrides: Mapping[str, Any] | None = None, size: int = 64, device: str = "cpu"
+) -> Iterator[Outcome]:
     """The outcome of each check on an installed method, as it comes.
 
     Raises:

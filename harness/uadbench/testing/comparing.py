@@ -46,5 +46,8 @@ def joined(parts: list[Prediction], *, reverse: bool) -> Prediction:
         return np.concatenate(arrays)[:: -1 if reverse else 1]
 
     reconstructions = [part.reconstructions for part in parts if part.reconstructions is not None]
-    return Prediction(join([part.maps for part in parts]), join([part.scores for part in parts]),
-                      join(reconstructions) if len(reconstructions) == len(parts) else None)
+    return Prediction(
+        join([part.maps for part in parts]),
+        join([part.scores for part in parts]),
+        join(reconstructions) if len(reconstructions) == len(parts) else None,
+    )

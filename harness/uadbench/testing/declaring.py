@@ -69,6 +69,7 @@ def unchanged(subject: Case) -> None:
 
 
 def state(method: Any) -> dict[str, Any]:
+    """A method's fields by name, to see whether `fit` changed them."""
     if dataclasses.is_dataclass(method):
         return {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
     return dict(vars(method))

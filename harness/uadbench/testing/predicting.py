@@ -43,8 +43,12 @@ def batch(subject: Case) -> None:
     for way, batches in ways.items():
         parts = [subject.predict(subject.detector, batch) for batch in batches]
         found = joined(parts, reverse=way.startswith("reversed"))
-        require_same(whole, found, f"{subject.name}: predicting {way} differs from predicting all images at once",
-                      "Normalise per image, put networks into eval mode, and derive noise from (seed, image content).")
+        require_same(
+            whole,
+            found,
+            f"{subject.name}: predicting {way} differs from predicting all images at once",
+            "Normalise per image, put networks into eval mode, and derive noise from (seed, image content).",
+        )
 
 
 def _takes_one(subject: Case) -> bool:
@@ -70,7 +74,8 @@ def save_load(subject: Case) -> None:
     """A detector that was saved, moved and loaded gives the same maps."""
     loaded = subject.reload(subject.detector)
     require_same(
-        subject.prediction, subject.predict(loaded, subject.images),
+        subject.prediction,
+        subject.predict(loaded, subject.images),
         f"{subject.name}: the detector predicts otherwise after save and load",
         "Save everything that predict uses, with its dtype, and no path outside the folder.",
     )
@@ -91,7 +96,8 @@ def seed(subject: Case) -> None:
     other = 0 if subject.spec.stochastic else 1
     detector = subject.fit(subject.make(), subject.side, subject.side, seed=other)
     require_same(
-        subject.prediction, subject.predict(detector, subject.images),
+        subject.prediction,
+        subject.predict(detector, subject.images),
         f"{subject.name}: fits with seed 0 and seed {other} differ, yet stochastic={subject.spec.stochastic}",
         "Draw all randomness from a generator seeded by context.seed, and say stochastic=True in the spec.",
     )

@@ -11,8 +11,16 @@ from uadbench import plugins
 from uadbench.errors import InvalidDataError, ParameterError
 from uadbench.types import FitContext, Images
 
-CANARIES = ("constant", "random", "intensity", "inverted-intensity", "hist-eq", "blur-residual", "mean-residual",
-            "pca-residual")
+CANARIES = (
+    "constant",
+    "random",
+    "intensity",
+    "inverted-intensity",
+    "hist-eq",
+    "blur-residual",
+    "mean-residual",
+    "pca-residual",
+)
 
 
 class Source:
@@ -41,7 +49,8 @@ def healthy(n, seed, size=16, levels=256):
 def fitted(tmp_path):
     context = FitContext(seed=0, device="cpu", precision="float32", workdir=tmp_path)
     return lambda name, **params: plugins.make(name, **params).fit(
-        Source(healthy(10, seed=1)), Source(healthy(2, seed=2)), context)
+        Source(healthy(10, seed=1)), Source(healthy(2, seed=2)), context
+    )
 
 
 TRAIN, TEST = healthy(10, seed=1), healthy(7, seed=3)
@@ -127,8 +136,10 @@ def test_another_image_size_than_fitted_is_refused(fitted, name):
         fitted(name).predict(healthy(2, seed=6, size=20))
 
 
-@pytest.mark.parametrize(("name", "params"), [("pca-residual", {"components": 0}), ("blur-residual", {"sigma": 0.0}),
-                                              ("hist-eq", {"bins": 1})])
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [("pca-residual", {"components": 0}), ("blur-residual", {"sigma": 0.0}), ("hist-eq", {"bins": 1})],
+)
 def test_parameters_out_of_range_are_refused(name, params):
     with pytest.raises(ParameterError, match="Give"):
         plugins.make(name, **params)

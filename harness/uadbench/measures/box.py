@@ -1,0 +1,51 @@
+"""Metrics over annotated boxes."""
+
+import numpy as np
+
+from uadbench.errors import UndefinedMetricError
+from uadbench.measures.pixel import realised_fpr
+from uadbench.measures.stratum import Measure, Measured, Stratum
+
+
+def mean_f1(name: str) -> Measure:
+    """Mean F1 over boxes at 5 % false positives in one variant; `details["detected"]` counts the detected boxes.
+
+    Source: RA, MIDL 2023, sec. 4.2; see `metrics.box`.
+    """
+
+    def measure(stratum: Stratum) -> Measured:
+        boxes = stratum.evidence.boxes
+        inside = stratum.rows[boxes.images]
+        if not inside.any():
+            raise UndefinedMetricError(f"{name}: no box in this stratum; the mean over boxes has no value.")
+        if name not in boxes.variants:
+            raise UndefinedMetricError(f"{name}: no threshold that fits the scale of these maps.")
+        cases = boxes.variants[name]
+        measured = stratum.mean_of_cases(name, boxes.images[inside], cases.f1[inside])
+        details = {"threshold": cases.threshold, "detected": float(cases.detected[inside].sum())}
+        if cases.threshold == stratum.evidence.thresholds.fpr5:
+            details |= realised_fpr(stratum, "fpr5")
+        return Measured(measured.value, measured.draws, measured.rows, measured.cases, details)
+
+    return measure
+
+
+def box_iou_f1(stratum: Stratum) -> Measured:
+    """F1 of component boxes against annotated boxes at IoU 0.3, over healthy images and images with boxes.
+
+    Source: protocols, "Metrics"; see `metrics.detection`.
+
+    Raises:
+        UndefinedMetricError: No box in the stratum.
+    """
+    boxes = stratum.evidence.boxes
+    rows = stratum.rows & boxes.searched
+    if not stratum.rows[boxes.images].any():
+        raise UndefinedMetricError("box_iou_f1: no box in this stratum; the metric has no value.")
+    counts = boxes.matched[rows].astype(np.float64)
+    true, false, missed = counts.sum(axis=0)
+    drawn = stratum.resampled(rows, counts)
+    with np.errstate(invalid="ignore"):
+        draws = 2 * drawn[:, 0] / (2 * drawn[:, 0] + drawn[:, 1] + drawn[:, 2])
+    details = {"threshold": stratum.evidence.thresholds.frame5, "detected": float(true)}
+    return Measured(float(2 * true / (2 * true + false + missed)), draws, rows, int(true + missed), details)

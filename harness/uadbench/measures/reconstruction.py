@@ -1,0 +1,22 @@
+"""Metrics over pseudo-healthy reconstructions, for methods that return them."""
+
+import numpy as np
+
+from uadbench.errors import UndefinedMetricError
+from uadbench.measures.stratum import Measure, Measured, Stratum
+
+
+def mean_quality(name: str) -> Measure:
+    """Mean over images of a reconstruction's nearness to the healthy image.
+
+    Source: protocols, "Metrics"; see `evidence.reconstructions` for which images are compared with what.
+    """
+
+    def measure(stratum: Stratum) -> Measured:
+        evidence = stratum.evidence.reconstructions
+        if evidence is None:
+            raise UndefinedMetricError(f"{name}: the method returns no reconstructions.")
+        images = np.flatnonzero(stratum.rows)
+        return stratum.mean_of_cases(name, images, evidence.values[name][images])
+
+    return measure
