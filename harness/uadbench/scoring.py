@@ -59,6 +59,11 @@ def score(
     )
 
 
+def rules_for(truth: TruthFile) -> Protocol:
+    """The shipped protocol of a dataset, or a local one with all metrics for a user's own."""
+    return protocols.protocol_for(truth.card.name, has_masks=bool(truth["test"].masks.any()))
+
+
 def _require_one_dataset(rules: Protocol, dataset: Dataset, truth: TruthFile, predicted: PredictionFile) -> None:
     identity = dataset.digests.identity
     stated = predicted.provenance.get("dataset", {})

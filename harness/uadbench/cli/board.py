@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from uadbench.files.submission import AcceptedRow
     from uadbench.protocols import Protocol
 
+SUFFIXES = {"html": ".html", "markdown": ".md", "latex": ".tex", "csv": ".csv", "bibtex": ".bib"}
+
 
 @click.command()
 @click.option(
@@ -26,38 +28,39 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "formats",
-    type=click.Choice(["terminal", "markdown", "latex"]),
+    type=click.Choice(["terminal", *SUFFIXES]),
     default="terminal",
     show_default=True,
-    help="What to print; HTML, Markdown and LaTeX files are always written.",
+    help="What to print; HTML, Markdown, LaTeX, CSV and BibTeX files are always written.",
 )
 def board(datasets: tuple[str, ...], rows: Path | None, folder: Path | None, formats: str) -> None:
-    """Write leaderboards as HTML, Markdown and LaTeX, and print them."""
+    """Write leaderboards as HTML, Markdown, LaTeX, CSV and BibTeX, and print them."""
     from uadbench.home import boards_folder
 
     target = folder or boards_folder()
     written = _of_rows(rows, target) if rows else _of_runs(datasets, target)
     for leaderboard, path in written:
-        _print(leaderboard, formats)
+        _print(leaderboard, path, formats)
         click.echo(f"Board: {path}", err=formats != "terminal")
 
 
-def _print(leaderboard: Leaderboard, form: str) -> None:
-    from uadbench.board import latex, markdown, terminal_table
+def _print(leaderboard: Leaderboard, page: Path, form: str) -> None:
+    from uadbench.board import terminal_table
 
     if form == "terminal":
         console().print(terminal_table(leaderboard))
     else:
-        click.echo({"markdown": markdown, "latex": latex}[form](leaderboard))
+        written = page.with_name(f"{leaderboard.protocol.name}{SUFFIXES[form]}")
+        click.echo(written.read_text(encoding="utf-8"), nl=False)
 
 
 def _of_runs(names: tuple[str, ...], folder: Path) -> list[tuple[Leaderboard, Path]]:
     from uadbench.cli.finding import dataset_of
     from uadbench.errors import InvalidDataError
     from uadbench.home import runs_folder
-    from uadbench.protocols import protocol_for
     from uadbench.runs.boards import BoardWriter
     from uadbench.runs.store import Store
+    from uadbench.scoring import rules_for
 
     store = Store(runs_folder())
     chosen = names or tuple(dict.fromkeys(run.record.spec.dataset for run in store.runs() if run.is_done))
@@ -66,8 +69,7 @@ def _of_runs(names: tuple[str, ...], folder: Path) -> list[tuple[Leaderboard, Pa
     boards = []
     for name in chosen:
         dataset, truth = dataset_of(name)
-        rules = protocol_for(name, has_masks=bool(truth["test"].masks.any()))
-        boards.append(BoardWriter(rules, dataset, truth, folder).write(store))
+        boards.append(BoardWriter(rules_for(truth), dataset, truth, folder).write(store))
     return boards
 
 
@@ -95,10 +97,10 @@ def _of_rows(rows: Path, folder: Path) -> list[tuple[Leaderboard, Path]]:
 def _rules_of(rows: Sequence[AcceptedRow], name: str) -> Protocol:
     """The shipped protocol of that name; a local one is made from its dataset, which must be in the workspace."""
     from uadbench.cli.finding import dataset_of
-    from uadbench.protocols import protocol, protocol_for, shipped
+    from uadbench.protocols import protocol, shipped
+    from uadbench.scoring import rules_for
 
     dataset = next(row.results[0].dataset.name for row in rows if row.results[0].protocol.name == name)
     if name in shipped() or name != f"{dataset}-local":
         return protocol(name)
-    _, truth = dataset_of(dataset)
-    return protocol_for(dataset, has_masks=bool(truth["test"].masks.any()))
+    return rules_for(dataset_of(dataset)[1])

@@ -16,14 +16,14 @@ def compare(first: str, second: str, strata: bool, protocol: str | None) -> None
     from uadbench.comparing import compare as compared
     from uadbench.errors import InvalidDataError
     from uadbench.files.predictions import open_predictions
-    from uadbench.protocols import protocol_for
+    from uadbench.scoring import rules_for
 
     one, two = (open_predictions(predictions_of(name)) for name in (first, second))
     names = [str(side.provenance.get("dataset", {}).get("name")) for side in (one, two)]
     if names[0] != names[1]:
         raise InvalidDataError(f"A is a run on {names[0]}, B on {names[1]}. Compare two runs on one dataset.")
     dataset, truth = dataset_of(names[0])
-    rules = protocol_of(protocol) if protocol else protocol_for(names[0], has_masks=bool(truth["test"].masks.any()))
+    rules = protocol_of(protocol) if protocol else rules_for(truth)
     rows = compared(rules, dataset, truth, one, two)
     show(
         f"A = {first}, B = {second}, on {rules.name}",

@@ -8,10 +8,10 @@ from uadbench.files.predictions import open_predictions
 from uadbench.files.results import Result
 from uadbench.files.truth import TruthFile, open_truth
 from uadbench.home import data_folder, runs_folder
-from uadbench.protocols import Protocol, protocol, protocol_for, read_protocol
+from uadbench.protocols import Protocol, protocol, read_protocol
 from uadbench.runs.plan import find_dataset
 from uadbench.runs.store import Run, Store
-from uadbench.scoring import score
+from uadbench.scoring import rules_for, score
 
 
 def protocol_of(text: str) -> Protocol:
@@ -40,5 +40,5 @@ def scored(name: str, rules: Protocol | None = None) -> Result:
     """The result of a run or prediction file, scored now."""
     predictions = open_predictions(predictions_of(name))
     dataset, truth = dataset_of(str(predictions.provenance.get("dataset", {}).get("name")))
-    own = rules or protocol_for(dataset.card.name, has_masks=bool(truth["test"].masks.any()))
+    own = rules or rules_for(truth)
     return score(own, dataset, truth, predictions)

@@ -113,12 +113,12 @@ def _show_plan(planned: Plan) -> None:
 def _carry_out(planned: Plan, store: Store) -> None:
     from uadbench.files.truth import open_truth
     from uadbench.home import boards_folder
-    from uadbench.protocols import protocol_for
     from uadbench.runs.boards import BoardWriter
     from uadbench.runs.local import campaign
+    from uadbench.scoring import rules_for
 
     truth = open_truth(planned.paths.truth)
-    rules = protocol_for(planned.dataset.card.name, has_masks=bool(truth["test"].masks.any()))
+    rules = rules_for(truth)
     writer = BoardWriter(rules, planned.dataset, truth, boards_folder())
     try:
         with Screen(planned, store, writer) as screen:

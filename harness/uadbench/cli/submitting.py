@@ -25,8 +25,8 @@ def submit(
     from uadbench.cli.finding import dataset_of, run_of
     from uadbench.errors import UsageError
     from uadbench.files.submission import DECLARATION, Submitter
-    from uadbench.protocols import protocol_for
     from uadbench.runs.local import result_of
+    from uadbench.scoring import rules_for
     from uadbench.submitting import Candidate, pack
 
     if not declare:
@@ -37,7 +37,7 @@ def submit(
         if not run.is_done:
             raise UsageError(f"Run {run.id} is {record.status}; only finished runs can be submitted.")
         dataset, truth = dataset_of(record.spec.dataset)
-        rules = protocol_for(dataset.card.name, has_masks=bool(truth["test"].masks.any()))
+        rules = rules_for(truth)
         result = result_of(run, rules, dataset, truth)
         candidates.append(Candidate(run.id, run.predictions, result, record.fit_seconds, record.predict_seconds))
     path = pack(candidates, Submitter(name=submitter, paper=paper, code=code, licence=licence), folder)
@@ -50,13 +50,13 @@ def submit(
 def verify(bundle: Path, rows: Path | None) -> None:
     """Re-score BUNDLE from the truth file and compare with what it claims. Exit code 3 if anything differs."""
     from uadbench.cli.finding import dataset_of
-    from uadbench.protocols import protocol_for
+    from uadbench.scoring import rules_for
     from uadbench.verifying import accept, read_submission
     from uadbench.verifying import verify as verified
 
     submission = read_submission(bundle)
     dataset, truth = dataset_of(submission.dataset)
-    rules = protocol_for(dataset.card.name, has_masks=bool(truth["test"].masks.any()))
+    rules = rules_for(truth)
     verification = verified(bundle, rules, dataset, truth)
     for finding in verification.findings:
         if finding.result and not finding.problems:

@@ -71,11 +71,6 @@ class Protocol:
 
         return digest_json({rule: value for rule, value in asdict(self).items() if rule not in ("title", "notes")})
 
-    @property
-    def is_local(self) -> bool:
-        """Made for a user's own dataset; its rows are not comparable with anybody's."""
-        return not self.identity
-
 
 def read_protocol(path: Path) -> Protocol:
     """The protocol in a TOML file.

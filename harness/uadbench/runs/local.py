@@ -13,11 +13,10 @@ from uadbench.files.truth import TruthFile, open_truth
 from uadbench.fitting import Timing
 from uadbench.home import data_folder, runs_folder
 from uadbench.protocols import Protocol as Rules
-from uadbench.protocols import protocol_for
 from uadbench.runs.job import JobFailedError, carry_out
 from uadbench.runs.plan import Plan, Wish, plan
 from uadbench.runs.store import Failure, Run, RunRecord, RunSpec, Store, now
-from uadbench.scoring import score
+from uadbench.scoring import rules_for, score
 from uadbench.types import Progress
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def run(
 def campaign(planned: Plan, store: Store, observer: Observer) -> ResultSet:
     """Carry out a plan; a run that fails is recorded and the others go on. Done runs are scored if need be."""
     truth = open_truth(planned.paths.truth)
-    rules = protocol_for(planned.dataset.card.name, has_masks=bool(truth["test"].masks.any()))
+    rules = rules_for(truth)
     outcomes = [_scored(store.run(spec), spec, rules, planned, truth) for spec in planned.done]
     for spec in planned.todo:
         observer.started(spec)
