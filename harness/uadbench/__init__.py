@@ -24,6 +24,7 @@ _WHERE = {
     "Truth": "uadbench.types",
     "fit_predict": "uadbench.fitting",
     "hookimpl": "uadbench.hookspecs",
+    "pack_predictions": "uadbench.packing",
     "run": "uadbench.runs.local",
     "score": "uadbench.scoring",
 }
@@ -43,6 +44,7 @@ __all__ = [
     "Truth",
     "fit_predict",
     "hookimpl",
+    "pack_predictions",
     "run",
     "score",
 ]

@@ -17,17 +17,7 @@ FLOORS = {
     "uadbench.references": 2,
     **dict.fromkeys(["uadbench.fitting", "uadbench.evidence", "uadbench.measures", "uadbench.scoring"], 3),
     **dict.fromkeys(["uadbench.comparing", "uadbench.testing", "uadbench.scaffold", "uadbench.board"], 3),
-    **dict.fromkeys(
-        [
-            "uadbench.packing",
-            "uadbench.packing",
-            "uadbench.references",
-            "uadbench.submitting",
-            "uadbench.verifying",
-            "uadbench.torch_support",
-        ],
-        3,
-    ),
+    **dict.fromkeys(["uadbench.packing", "uadbench.submitting", "uadbench.verifying", "uadbench.torch_support"], 3),
     **dict.fromkeys(["uadbench.runs", "uadbench.latency", "uadbench.studies"], 4),
     **dict.fromkeys(["uadbench.cli", "uadbench.__main__"], 5),
 }

@@ -36,10 +36,12 @@ def predict(run: str, image: str, out: Path | None, divide_by: float | None, dev
     from uadbench.cli.finding import dataset_of, run_of
     from uadbench.errors import InvalidDataError
     from uadbench.files.predictions import open_predictions
+    from uadbench.packing import EXTERNAL
 
     found = run_of(run)
     if not found.is_done or not found.detector.is_dir():
-        raise InvalidDataError(f"Run {found.id} has no fitted detector ({found.record.status}). Run it again.")
+        made = "its maps were made elsewhere" if found.record.spec.preset == EXTERNAL else found.record.status
+        raise InvalidDataError(f"Run {found.id} has no fitted detector ({made}). Choose a run of an installed method.")
     spec = found.record.spec
     dataset, _ = dataset_of(spec.dataset)
     images = _picture(Path(image), dataset, divide_by) if Path(image).is_file() else _by_id(image, dataset)
