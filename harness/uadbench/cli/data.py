@@ -10,6 +10,7 @@ import click
 from uadbench.cli.console import say_json, show
 from uadbench.cli.importing import import_
 from uadbench.cli.listing import as_json
+from uadbench.cli.synthesising import synthesise
 
 if TYPE_CHECKING:
     from uadbench.files.images import Dataset
@@ -21,6 +22,7 @@ def data() -> None:
 
 
 data.add_command(import_)
+data.add_command(synthesise)
 
 
 @data.command()

@@ -7,7 +7,7 @@ from uadbench.hookspecs import DatasetSpec, hookimpl
 
 @hookimpl
 def uadbench_datasets() -> Sequence[DatasetSpec]:
-    """The built-in phantom, and the three sets that `uadbench data import manifest` makes."""
+    """The built-in phantom, the sets that `uadbench data import manifest` makes, and synthetic anomalies on them."""
     return (
         DatasetSpec(
             name="brain-phantom-v1",
@@ -30,5 +30,20 @@ def uadbench_datasets() -> Sequence[DatasetSpec]:
             name="brain-mri-br35h-v1",
             title="Web-collected brain MRI with tumour masks; easy, with a known shortcut",
             how="make data DATA=<folder with brain_mri_br35h/brain_mri_br35h.zip>",
+        ),
+        DatasetSpec(
+            name="synthetic-ra-phantom-v1",
+            title="RA's ellipses and copied patches on the healthy test images of brain-phantom-v1",
+            how="uadbench data make synthetic-ra-phantom-v1",
+            make="uadbench.datasets.synthetic.ra_phantom:make",
+            extra="phantom",
+        ),
+        DatasetSpec(
+            name="synthetic-ra-fastmri-v1",
+            title="RA's ellipses and copied patches on the healthy test images of a fastMRI set you imported",
+            how=(
+                "uadbench data synthesise <your fastMRI set> --suite ra-ellipses-n8-12 --suite ra-ellipses-u8-12 "
+                "--suite ra-copy-paste --name synthetic-ra-fastmri-v1"
+            ),
         ),
     )
