@@ -27,12 +27,13 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The test split in counts: all images, the healthy ones, and each pathology; and the dataset's card."""
+    """The test split in counts: all images, healthy ones, each pathology, anomalous ones; and the dataset's card."""
 
     card: Card | None = None
     test: Count | None = None
     healthy: Count | None = None
     pathologies: Mapping[str, Count] = field(default_factory=dict)
+    anomalous: Count | None = None
 
 
 def facts_of(images: Dataset, truth: TruthFile) -> Facts:
@@ -47,7 +48,7 @@ def facts_of(images: Dataset, truth: TruthFile) -> Facts:
     kinds = sorted(set(names[known.labels]))
     everything = np.ones(len(known), bool)
     counts = {kind: count(known.labels & (names == kind)) for kind in kinds}
-    return Facts(images.card, count(everything), count(~known.labels), counts)
+    return Facts(images.card, count(everything), count(~known.labels), counts, count(known.labels))
 
 
 def facts_from(board: Leaderboard) -> Facts:
@@ -60,5 +61,5 @@ def facts_from(board: Leaderboard) -> Facts:
             continue
         healthy = (sum(parts.values()) - whole.images) // (len(parts) - 1)
         counts = {name: Count(images - healthy) for name, images in parts.items()}
-        return Facts(None, Count(whole.images, whole.subjects), Count(healthy), counts)
+        return Facts(None, Count(whole.images, whole.subjects), Count(healthy), counts, Count(whole.images - healthy))
     return Facts()

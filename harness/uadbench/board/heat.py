@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from uadbench.board.captions import number
+from uadbench.board.captions import caption, number
 from uadbench.board.facts import FEWEST, Count, Facts
 from uadbench.board.rows import Cell, Leaderboard
 
-BOX = "box_f1"
+BOXES = "box_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +20,21 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """One metric's table; `low` and `high` are the ends of the colour scale."""
+    """One metric's table; `worst` and `best` are the ends of the colour scale, `best` the densest colour."""
 
     metric: str
     columns: tuple[Column, ...]
-    low: float
-    high: float
+    worst: float
+    best: float
     shown: bool
 
     def warmth(self, cell: Cell, column: Column) -> int | None:
         """Place of a value on the colour scale in percent; None where there is no value or too few cases."""
         if cell.value is None or column.few:
             return None
-        return round(100 * (cell.value - self.low) / (self.high - self.low)) if self.high > self.low else 50
+        if self.best == self.worst:
+            return 50
+        return round(100 * (cell.value - self.worst) / (self.best - self.worst))
 
 
 def heats(board: Leaderboard, facts: Facts) -> tuple[Heat, ...]:
@@ -46,11 +48,12 @@ def _heat(board: Leaderboard, facts: Facts, metric: str, *, shown: bool) -> Heat
     columns = tuple(_column(board, facts, metric, stratum) for stratum in board.strata)
     plenty = tuple(column.stratum for column in columns if not column.few)
     numbers = _numbers(board, metric, plenty) or [0.0, 1.0]
-    return Heat(metric, columns, min(numbers), max(numbers), shown)
+    ends = (max, min) if caption(metric).lower_is_better else (min, max)
+    return Heat(metric, columns, ends[0](numbers), ends[1](numbers), shown)
 
 
 def _column(board: Leaderboard, facts: Facts, metric: str, stratum: str) -> Column:
-    if metric == BOX:
+    if metric.startswith(BOXES):
         boxes = max((row.cell(metric, stratum).cases for row in board.rows), default=0)
         return Column(stratum, f"{boxes} boxes", boxes < FEWEST)
     count = facts.pathologies.get(stratum)

@@ -11,9 +11,13 @@ from markupsafe import Markup
 
 from uadbench.board import curves, heat
 from uadbench.board.captions import caption, number, span
+from uadbench.board.citing import bibtex
 from uadbench.board.facts import Facts, facts_from
+from uadbench.board.published import REMARK, paper_rows, paper_tables, paper_text
+from uadbench.board.records import comma_separated
+from uadbench.board.reporting import paragraph
 from uadbench.board.rows import Cell, Leaderboard, Row
-from uadbench.board.tables import DASH, latex, markdown, marks
+from uadbench.board.tables import DASH, FIRST_SHOWN, latex, markdown, marks
 from uadbench.board.variants import plain
 from uadbench.files.layout import write_text_atomically
 from uadbench.files.results import OVERALL, Result
@@ -23,15 +27,23 @@ _MAKING = ("paper", "distribution", "distribution_version", "harness_version", "
 
 
 def write_board(board: Leaderboard, folder: Path, *, facts: Facts | None = None) -> Path:
-    """Write `<protocol>.html`, `.md` and `.tex` into a folder, each whole or not at all; returns the path of the page.
+    """Write `<protocol>.html`, `.md`, `.tex`, `.csv` and `.bib` into a folder, each whole or not at all; returns the
+    path of the page.
 
     Raises:
         EnvironmentProblemError: The folder cannot be written.
     """
     path = Path(folder) / f"{board.protocol.name}.html"
-    write_text_atomically(path, render_page(board, facts=facts))
-    write_text_atomically(path.with_suffix(".md"), markdown(board))
-    write_text_atomically(path.with_suffix(".tex"), latex(board))
+    known = facts or facts_from(board)
+    texts = {
+        ".html": render_page(board, facts=known),
+        ".md": markdown(board, known),
+        ".tex": latex(board, known),
+        ".csv": comma_separated(board),
+        ".bib": bibtex(board, known),
+    }
+    for suffix, text in texts.items():
+        write_text_atomically(path.with_name(f"{board.protocol.name}{suffix}"), text)
     return path
 
 
@@ -49,6 +61,10 @@ def render_page(board: Leaderboard, *, facts: Facts | None = None) -> str:
             facts=known,
             heats=heat.heats(board, known),
             plots=plots,
+            papers=paper_rows(board),
+            tables=paper_tables(board),
+            report=paragraph(board, known),
+            entries=bibtex(board, known),
             style=Markup(_asset("board.css")),
             script=Markup(script),
             plotly=Markup(plotly),
@@ -67,6 +83,7 @@ def _environment(board: Leaderboard) -> Environment:
         "caption": caption, "number": number, "span": span, "plain": plain, "provenance": provenance,
         "marks": marks, "spread": _spread, "realised": _realised, "short": _short, "scale": scale,
         "place": lambda value: round(100 * (value - low) / (high - low), 2),
+        "paper_text": paper_text, "remark": REMARK, "first_shown": FIRST_SHOWN,
         "primary_of": lambda result: _seed_value(result, board.protocol.primary),
     }  # fmt: skip
     return environment

@@ -14,6 +14,7 @@ from uadbench.errors import InvalidDataError
 from uadbench.files.results import OVERALL, DatasetDigests, Result, Value
 from uadbench.protocols import Protocol
 from uadbench.ranks import RankInterval, level_with_leader, rank_intervals
+from uadbench.references import Reference, on_board
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +146,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """All rows of one protocol, best first; unranked rows last."""
+    """All rows of one protocol, best first; unranked rows last. `references` are what papers print, never ranked."""
 
     protocol: Protocol
     rows: tuple[Row, ...]
+    references: tuple[Reference, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that at least one row has a value for, the primary one always and first."""
+        """The metrics that at least one row has a value for (without rows, a paper), the primary one always first."""
         rules = self.protocol
-        measured = {metric for row in self.rows for metric in rules.metrics if row.cell(metric).value is not None}
-        return (rules.primary, *(one for one in rules.metrics if one in measured and one != rules.primary))
+        known = {metric for row in self.rows for metric in rules.metrics if row.cell(metric).value is not None}
+        shown = known if self.rows else {one.metric for one in self.references}
+        return (rules.primary, *(one for one in rules.metrics if one in shown and one != rules.primary))
 
     @property
     def absent(self) -> Mapping[str, str]:
@@ -174,19 +177,21 @@ class Leaderboard:
         return self.rows[0].entry.results[0].dataset if self.rows else None
 
     def is_best(self, row: Row, metric: str, stratum: str = OVERALL) -> bool:
-        """Whether no complete row prints a higher value; ties at the printed precision all count."""
-        value = row.cell(metric, stratum).value
+        """Whether no complete row prints a better value; ties at the printed precision all count."""
+        value, known = row.cell(metric, stratum).value, caption(metric)
         others = [one.cell(metric, stratum).value for one in self.rows if one.complete]
-        if value is None or not row.complete or not caption(metric).graded:
+        if value is None or not row.complete or not known.graded:
             return False
-        return float(number(value)) >= max(float(number(other)) for other in others if other is not None)
+        best = max(known.sign * float(number(other)) for other in others if other is not None)
+        return known.sign * float(number(value)) >= best
 
 
 def leaderboard(protocol: Protocol, entries: Sequence[Entry]) -> Leaderboard:
     """The entries as ranked rows.
 
     All complete rows with a value are ranked together, canaries and provisional rows included and marked: a method
-    that a canary beats should be seen to be beaten. Draws of several seeds are averaged resample by resample.
+    that a canary beats should be seen to be beaten. Draws of several seeds are averaged resample by resample. Nobody
+    is ranked by a metric that must not be compared between methods.
 
     Source: protocols, "Statistics".
 
@@ -198,12 +203,12 @@ def leaderboard(protocol: Protocol, entries: Sequence[Entry]) -> Leaderboard:
     pixels = Counter(result.dataset.pixels for entry in entries for result in entry.results).most_common(1)
     rows = [_row(protocol, entry, variant, pixels[0][0]) for entry, variant in zip(entries, names, strict=True)]
     primary = protocol.primary
-    rankable = [row for row in rows if row.complete and row.cell(primary).value is not None]
-    unvalued = [row for row in rows if row.complete and row.cell(primary).value is None]
+    rankable = [row for row in rows if row.complete and _is_rankable(row, primary)]
+    unvalued = [row for row in rows if row.complete and not _is_rankable(row, primary)]
     incomplete = [row for row in rows if not row.complete]
-    ranked = sorted(_ranked(primary, rankable), key=lambda row: (-_value(row, primary), row.label))
+    ranked = sorted(_ranked(primary, rankable), key=lambda row: (-_merit(row, primary), row.label))
     rest = [row for some in (unvalued, incomplete) for row in sorted(some, key=lambda row: row.label)]
-    return Leaderboard(protocol, (*ranked, *rest))
+    return Leaderboard(protocol, (*ranked, *rest), on_board(protocol.name))
 
 
 def _require_one_board(protocol: Protocol, results: Sequence[Result]) -> None:
@@ -278,15 +283,21 @@ def _mean(bounds: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if len(known) == len(bounds) else None
 
 
-def _value(row: Row, metric: str) -> float:
+def _is_rankable(row: Row, metric: str) -> bool:
+    return caption(metric).graded and row.cell(metric).value is not None
+
+
+def _merit(row: Row, metric: str) -> float:
+    """The value, turned round where lower is better."""
     value = row.cell(metric).value
     assert value is not None, "only rows with a value are ranked"
-    return value
+    return caption(metric).sign * value
 
 
 def _ranked(primary: str, rows: Sequence[Row]) -> list[Row]:
-    values = np.array([_value(row, primary) for row in rows])
-    draws = [_draws(row.entry.results) for row in rows]
+    values = np.array([_merit(row, primary) for row in rows])
+    sign = caption(primary).sign
+    draws = [[sign * draw for draw in _draws(row.entry.results)] for row in rows]
     intervals, level = rank_intervals(values, draws), level_with_leader(values, draws)
     return [replace(row, rank=rank, level=bool(tied)) for row, rank, tied in zip(rows, intervals, level, strict=True)]
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
 from uadbench.board.captions import caption, number, span
+from uadbench.board.facts import Facts, facts_from
+from uadbench.board.published import REMARK, PaperRow, paper_rows, paper_tables, paper_text
+from uadbench.board.reporting import paragraph
 from uadbench.board.rows import Cell, Leaderboard, Row
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 DASH = "–"
+PAPER = "paper"
+FIRST_SHOWN = 8  # metrics that are shown before anybody asks for more
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
           "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-          "–": "--",
-    "·": r"\textperiodcentered{}"}  # fmt: skip
+          "–": "--", "·": r"\textperiodcentered{}", "±": r"$\pm$", "↓": r"$\downarrow$"}  # fmt: skip
 _MARKDOWN = {"\\": "\\\\", "|": "\\|", "<": "&lt;", ">": "&gt;", "*": "\\*", "_": "\\_", "`": "\\`", "[": "\\[",
              "]": "\\]", "&": "&amp;"}  # fmt: skip
 Text = Callable[[str], str]
@@ -33,7 +38,7 @@ def marks(row: Row) -> tuple[str, ...]:
 
 def headings(board: Leaderboard) -> list[str]:
     """The columns' headings: rank, method, seeds, then the metrics, the primary one first."""
-    return ["Rank", "Method", "Seeds", *(caption(metric).title for metric in board.metrics)]
+    return ["Rank", "Method", "Seeds", *(caption(metric).heading for metric in board.metrics)]
 
 
 def cell_text(cell: Cell) -> str:
@@ -44,48 +49,62 @@ def cell_text(cell: Cell) -> str:
     return f"{number(cell.value)}{interval}"
 
 
-def markdown(board: Leaderboard) -> str:
-    """The table in Markdown, the best value of a column in bold."""
+def markdown(board: Leaderboard, facts: Facts | None = None) -> str:
+    """The table in Markdown, best values in bold, printed rows of papers in italics; and how to report it."""
+    escape = _escaped(_MARKDOWN)
     table = tabulate(
-        _lines(board, _escaped(_MARKDOWN), "**{}**".format),
-        [_escaped(_MARKDOWN)(one) for one in headings(board)],
+        [*_lines(board, escape, "**{}**".format), *_paper_lines(board, escape, "*{}*".format)],
+        [escape(one) for one in headings(board)],
         tablefmt="pipe",
         disable_numparse=True,
     )
-    return f"# {_escaped(_MARKDOWN)(board.protocol.title)}\n\n{table}\n\n{_escaped(_MARKDOWN)(_note(board))}\n"
+    texts = [f"# {escape(board.protocol.title)}", table, escape(_note(board)), escape(_sources(board)),
+             "## How to report this", escape(paragraph(board, facts or facts_from(board)))]  # fmt: skip
+    return "\n\n".join(text for text in texts if text) + "\n"
 
 
-def latex(board: Leaderboard) -> str:
-    """The table in LaTeX for the packages booktabs and inputenc (utf8), the best value of a column in bold."""
+def latex(board: Leaderboard, facts: Facts | None = None) -> str:
+    """The table in LaTeX for the packages booktabs, xcolor and inputenc (utf8), the best value of a column in bold,
+    printed rows of papers in grey, and as a comment how to report."""
     escape = _escaped(_LATEX)
+    papers = _paper_lines(board, escape, r"\textcolor{{gray}}{{{}}}".format)
     table = tabulate(
-        _lines(board, escape, r"\textbf{{{}}}".format),
+        [*_lines(board, escape, r"\textbf{{{}}}".format), *papers],
         [escape(one) for one in headings(board)],
         tablefmt="latex_raw",
         disable_numparse=True,
     )
     for rule in ("toprule", "midrule", "bottomrule"):
         table = table.replace(r"\hline", f"\\{rule}", 1)
-    return f"% Needs the package booktabs. {_note(board)}\n{table}\n"
+    lines = table.splitlines()
+    if papers and board.rows:
+        lines.insert(-2 - len(papers), r"\midrule")
+    texts = ["Needs the packages booktabs and xcolor.", _note(board), _sources(board), "How to report this:",
+             *paragraph(board, facts or facts_from(board)).split("\n")]  # fmt: skip
+    first, last = (_commented([escape(text) for text in some if text]) for some in (texts[:3], texts[3:]))
+    return "\n".join([first, *lines, last]) + "\n"
 
 
 def terminal_table(board: Leaderboard) -> Table:
-    """The table for the terminal; to fit its width only the primary metric shows its interval."""
+    """The table for the terminal; to fit its width only the first metrics are shown, and one interval."""
     from rich.table import Table
     from rich.text import Text as Styled
 
-    primary = board.protocol.primary
-    table = Table(title=board.protocol.title, title_justify="left", header_style="bold")
-    for place, heading in enumerate(headings(board)):
+    shown, more = board.metrics[:FIRST_SHOWN], len(board.metrics[FIRST_SHOWN:])
+    table = Table(title=board.protocol.title, title_justify="left", header_style="bold", caption_justify="left",
+                  caption=f"{more} more metrics are on the page and in the CSV." if more else None)  # fmt: skip
+    for place, heading in enumerate(headings(board)[: 3 + len(shown)]):
         method = place == 1
         table.add_column(heading, justify="left" if method else "right", min_width=20 if method else None)
-    for row in board.rows:
+    for place, row in enumerate(board.rows, 1):
         line = [Styled(row.rank_text), Styled(_name(row)), Styled(str(len(row.entry.results)))]
-        for metric in board.metrics:
+        for metric in shown:
             text = cell_text(row.cell(metric))
-            shown = text if metric == primary else text.partition(" ")[0]
-            line.append(Styled(shown, style="bold" if board.is_best(row, metric) else ""))
-        table.add_row(*line, style="italic" if row.canary else "")
+            value = text if metric == board.protocol.primary else text.partition(" ")[0]
+            line.append(Styled(value, style="bold" if board.is_best(row, metric) else ""))
+        table.add_row(*line, style="italic" if row.canary else "", end_section=place == len(board.rows))
+    for texts in _paper_lines(board, str, str):
+        table.add_row(*(Styled(text) for text in texts[: 3 + len(shown)]), style="bright_black")
     return table
 
 
@@ -102,6 +121,19 @@ def _lines(board: Leaderboard, escape: Text, bold: Text) -> list[list[str]]:
     return lines
 
 
+def _paper_lines(board: Leaderboard, escape: Text, grey: Text) -> list[list[str]]:
+    """The printed rows of papers; what a paper does not print is left empty."""
+    lines = []
+    for row in paper_rows(board):
+        texts = [PAPER, _paper_name(row), "", *(paper_text(row.cells.get(metric)) for metric in board.metrics)]
+        lines.append([grey(escape(text)) if text else "" for text in texts])
+    return lines
+
+
+def _paper_name(row: PaperRow) -> str:
+    return f"{row.label} [{row.source}]"
+
+
 def _name(row: Row) -> str:
     words = marks(row)
     return f"{row.label} [{', '.join(words)}]" if words else row.label
@@ -112,6 +144,19 @@ def _note(board: Leaderboard) -> str:
         f"Protocol {board.protocol.name}, ranked by {caption(board.protocol.primary).title}. In parentheses the 95 % "
         f"interval from {board.protocol.resamples} resamples of subjects; ranks from paired tests, Holm-adjusted."
     )
+
+
+def _sources(board: Leaderboard) -> str:
+    """Where printed rows come from; nothing on a board without any."""
+    sources: dict[str, list[str]] = {}
+    for one in paper_tables(board):
+        sources.setdefault(one.citation, []).append(one.source)
+    where = "; ".join(f"{', '.join(some)}: {citation}" for citation, some in sources.items())
+    return f"Rows marked {PAPER}: {REMARK[0].lower()}{REMARK[1:]} {where}." if where else ""
+
+
+def _commented(texts: Sequence[str]) -> str:
+    return "\n".join(f"% {line}" for text in texts for line in textwrap.wrap(text, 110))
 
 
 def _escaped(rules: dict[str, str]) -> Text:

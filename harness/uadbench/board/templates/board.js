@@ -48,7 +48,7 @@
     });
   });
 
-  // Sorting: incomplete rows stay last, then rows without a value.
+  // Sorting: incomplete rows stay last, then rows without a value. Published rows are sorted among themselves.
   const ranking = find("#ranking");
 
   function sort(key, direction) {
@@ -57,16 +57,18 @@
     if (column < 0) return;
     const sign = direction === "ascending" ? 1 : -1;
     const textual = key === "method";
-    const entries = all("tbody tr", ranking).map((row, place) => {
-      const raw = row.cells[column].dataset.sort;
-      return { row, place, last: "incomplete" in row.dataset ? 2 : raw === "" ? 1 : 0, value: textual ? raw : Number(raw) };
-    });
-    entries.sort((a, b) => {
-      if (a.last !== b.last) return a.last - b.last;
-      const order = textual ? a.value.localeCompare(b.value) : a.value - b.value;
-      return sign * order || a.place - b.place;
-    });
-    find("tbody", ranking).append(...entries.map((entry) => entry.row));
+    for (const body of ranking.tBodies) {
+      const entries = all("tr:not(.divider)", body).map((row, place) => {
+        const raw = row.cells[column].dataset.sort;
+        return { row, place, last: "incomplete" in row.dataset ? 2 : raw === "" ? 1 : 0, value: textual ? raw : Number(raw) };
+      });
+      entries.sort((a, b) => {
+        if (a.last !== b.last) return a.last - b.last;
+        const order = textual ? a.value.localeCompare(b.value) : a.value - b.value;
+        return sign * order || a.place - b.place;
+      });
+      body.append(...entries.map((entry) => entry.row));
+    }
     heads.forEach((head, place) => head.setAttribute("aria-sort", place === column ? direction : "none"));
   }
 
@@ -83,15 +85,59 @@
   }
 
   // What stands under a value: intervals, and the spread over seeds, which is off at first to keep the table calm.
-  const LINES = { intervals: "no-intervals", seeds: "no-spreads" };
+  const LINES = { intervals: "no-intervals", seeds: "no-spreads", papers: "no-papers" };
 
   for (const [name, hiding] of Object.entries(LINES)) {
     const box = document.getElementById(name);
     if (!box) continue;
     const show = () => ranking.classList.toggle(hiding, !box.checked);
-    box.checked = name === "intervals";
+    box.checked = name !== "seeds";
     box.addEventListener("change", show);
     show();
+  }
+
+  // Columns: the first metrics are shown; the address keeps another choice. The primary metric always stays.
+  const chooser = find("#columns");
+  const boxes = chooser ? all("input", chooser) : [];
+  const firstMetrics = boxes.slice(0, chooser ? Number(chooser.dataset.first) : 0).map((box) => box.value);
+
+  function showColumns(names) {
+    if (!chooser) return;
+    boxes.forEach((box, place) => { box.checked = place === 0 || names.includes(box.value); });
+    const heads = all("thead th", ranking).map((head) => head.dataset.key);
+    const places = boxes.map((box) => [heads.indexOf(box.value), !box.checked]);
+    for (const row of ranking.rows) places.forEach(([place, away]) => { row.cells[place].hidden = away; });
+    for (const row of all(".paper", ranking)) {
+      row.hidden = places.every(([place, away]) => away || row.cells[place].dataset.sort === "");
+    }
+    find("#columns-shown").textContent = `${boxes.filter((box) => box.checked).length} of ${boxes.length} shown`;
+  }
+
+  function chooseColumns(names) {
+    showColumns(names);
+    const usual = names.length === firstMetrics.length && firstMetrics.every((name) => names.includes(name));
+    remember({ columns: usual ? "" : names.join(".") });
+  }
+
+  const checked = () => boxes.filter((box) => box.checked).map((box) => box.value);
+  boxes.forEach((box) => box.addEventListener("change", () => chooseColumns(checked())));
+  const PRESETS = { first: () => firstMetrics, all: () => boxes.map((box) => box.value), none: () => firstMetrics.slice(0, 1) };
+  for (const button of chooser ? all("button", chooser) : []) {
+    button.addEventListener("click", () => chooseColumns(PRESETS[button.dataset.preset]()));
+  }
+
+  // Copying: where the browser gives no clipboard, the text is selected instead.
+  for (const button of all(".copy")) {
+    button.addEventListener("click", async () => {
+      const source = document.getElementById(button.dataset.copies);
+      try {
+        await navigator.clipboard.writeText(source.textContent);
+        button.classList.add("copied");
+        setTimeout(() => button.classList.remove("copied"), 1500);
+      } catch {
+        getSelection().selectAllChildren(source);
+      }
+    });
   }
 
   // Pathologies: one metric's table at a time.
@@ -188,7 +234,7 @@
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (curves) drawCurves(); });
 
-  // The address holds the view: #tab=...&sort=pixel_ap:ascending&metric=...&row=...
+  // The address holds the view: #tab=...&sort=pixel_ap:ascending&columns=pixel_ap.image_ap&metric=...&row=...
   function restore() {
     for (const key of [...state.keys()]) state.delete(key);
     new URLSearchParams(location.hash.slice(1)).forEach((value, key) => state.set(key, value));
@@ -196,6 +242,7 @@
       const [key, direction] = state.get("sort").split(":");
       sort(key, direction === "ascending" ? "ascending" : "descending");
     }
+    showColumns(state.has("columns") ? state.get("columns").split(".") : firstMetrics);
     if (state.has("metric")) showHeat(state.get("metric"));
     open(state.get("tab"));
     const record = state.has("row") && document.getElementById(`row-${state.get("row")}`);
