@@ -1,5 +1,6 @@
 """Box localisation: F1 of annotated boxes at a threshold from healthy images. One box = one case."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,7 +121,7 @@ def false_positives_code(healthy: float, anomalous: float) -> int:
 
     Source: RA, MIDL 2023, published evaluation; the worked example of fig. 7 is floored as well.
     """
-    return int(healthy // max(anomalous, 1.0))
+    return math.floor(healthy / max(anomalous, 1.0))
 
 
 def threshold_on_grid(counts: Tally, fpr: float) -> float:

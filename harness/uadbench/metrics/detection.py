@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from uadbench.errors import UndefinedMetricError
+from uadbench.errors import InvalidDataError, UndefinedMetricError
 from uadbench.metrics.counting import rounded
 from uadbench.metrics.region import regions
 
@@ -69,10 +69,16 @@ def box_iou_f1(
     Source: protocols, "Metrics": boxes of connected components above t, greedy match at IoU >= 0.3.
 
     Raises:
+        InvalidDataError: A box without the row of its map.
         UndefinedMetricError: No box to find and none found.
     """
-    stored = rounded(maps)
-    counts = sum(matches(one, boxes[box_images == row], threshold) for row, one in enumerate(stored))
+    stored, rows = rounded(maps), np.asarray(box_images)
+    if len(boxes) != len(rows) or not np.isin(rows, np.arange(len(stored))).all():
+        raise InvalidDataError(
+            f"box_iou_f1: {len(boxes)} boxes in the images {rows.tolist()[:8]} of {len(stored)}. "
+            "Give the row of its map for each box."
+        )
+    counts = sum(matches(one, boxes[rows == row], threshold) for row, one in enumerate(stored))
     true, false, missed = np.zeros(3, int) + counts
     if not true + false + missed:
         raise UndefinedMetricError("box_iou_f1: no box to find and none found; 0/0 has no value.")

@@ -79,8 +79,7 @@ def aupro(maps: Float[np.ndarray, "n h w"], masks: Bool[np.ndarray, "n h w"], li
         InvalidDataError: Shapes that disagree, or a limit outside (0, 1].
         UndefinedMetricError: No region, or no healthy pixel.
     """
-    if np.shape(maps) != np.shape(masks) or np.ndim(maps) != 3:
-        raise InvalidDataError(f"aupro: maps {np.shape(maps)} and masks {np.shape(masks)}. Give both as (n, h, w).")
+    _require_pair("aupro", maps, masks)
     stored = rounded(maps)
     marked = np.asarray(masks, bool)
     parts = (overlaps_of(one, mask) for one, mask in zip(stored, marked, strict=True) if mask.any())
@@ -120,7 +119,8 @@ def overlap_area(
         start, width = rate[..., :-1], np.diff(rate, axis=-1)
         inside = np.clip(limit - start, 0, width)
         rise = np.diff(overlap, axis=-1) * np.divide(inside, width, out=np.zeros_like(width), where=width > 0)
-        return np.sum(inside * (overlap[..., :-1] + rise / 2), axis=-1) / limit
+        area = np.sum(inside * (overlap[..., :-1] + rise / 2), axis=-1) / limit
+    return np.clip(area, 0, 1)  # weights 1 / area add up to 1 but for the last bit
 
 
 def _from_above(counts: Counts) -> Float[np.ndarray, "*b j"]:
@@ -137,10 +137,12 @@ def lesion_recall(
     Source: protocols, "Metrics", `lesion_recall_at_fpr5`.
 
     Raises:
+        InvalidDataError: Shapes that disagree.
         UndefinedMetricError: No region.
     """
+    _require_pair("lesion_recall", maps, masks)
     parts = [regions_above(one, mask, threshold) for one, mask in zip(rounded(maps), masks, strict=True)]
-    areas, above = (np.concatenate([np.zeros(0), *side]) for side in zip(*parts, strict=True))
+    areas, above = (np.concatenate([np.zeros(0), *(part[side] for part in parts)]) for side in (0, 1))
     if not len(areas):
         raise UndefinedMetricError("lesion_recall: no anomalous region; the metric has no value.")
     return float(np.mean(above >= share * areas))
@@ -155,3 +157,8 @@ def regions_above(
     """
     numbered, areas = regions(mask)
     return areas, np.bincount(numbered[anomaly_map > threshold], minlength=len(areas) + 1)[1:]
+
+
+def _require_pair(what: str, maps: Float[np.ndarray, "n h w"], masks: Bool[np.ndarray, "n h w"]) -> None:
+    if np.shape(maps) != np.shape(masks) or np.ndim(maps) != 3:
+        raise InvalidDataError(f"{what}: maps {np.shape(maps)} and masks {np.shape(masks)}. Give both as (n, h, w).")
