@@ -1,5 +1,8 @@
 """Writes the measured numbers of a benchmark run into the README, between its two markers.
 
+A benchmark stores what it measured as `extra_info["what"]`, and each figure under a name that reads on after the value
+(`distinct_values`) or holds a unit in its place (`seconds_by_counting`, `target_seconds`).
+
 Usage: python tests/benchmarks/readme.py benchmarks.json README.md
 """
 
@@ -8,21 +11,45 @@ import sys
 from pathlib import Path
 
 BEGIN, END = "<!-- numbers: written by `make numbers` -->", "<!-- end of numbers -->"
+UNITS = {"seconds": "s", "milliseconds": "ms", "mib": "MiB", "percent": "%", "ratio": ": 1"}
 
 
 def block(report: dict) -> str:
-    """The numbers as a Markdown table: one row per benchmark and figure that it stored."""
+    """The numbers as a Markdown table: one row per benchmark."""
     machine = report["machine_info"]
     cores = machine.get("cpu", {}).get("count", "?")
-    rows = [
-        f"| {bench['extra_info'].get('what', bench['name'])} | {name.replace('_', ' ')} | {value} |"
-        for bench in report["benchmarks"]
-        for name, value in bench["extra_info"].items()
-        if name != "what"
-    ]
     where = f"{machine.get('machine')}, {cores} cores, Python {machine['python_version']}"
     head = f"Measured by `make numbers` on {report['datetime'][:10]}, {where}:"
-    return "\n".join([BEGIN, "", head, "", "| what | figure | measured |", "|---|---|---|", *rows, "", END])
+    rows = [f"| {cell(what(bench))} | {cell(measured(bench))} |" for bench in report["benchmarks"]]
+    return "\n".join([BEGIN, "", head, "", "| what | measured |", "|---|---|", *rows, "", END])
+
+
+def what(bench: dict) -> str:
+    """What was measured; without a word of its own, the test's name as a sentence."""
+    own = bench["extra_info"].get("what")
+    return own or bench["name"].removeprefix("test_").replace("_", " ").capitalize()
+
+
+def measured(bench: dict) -> str:
+    """The figures, or the median time of a benchmark that stored none."""
+    figures = {name: value for name, value in bench["extra_info"].items() if name != "what"}
+    figures = figures or {"seconds": round(bench["stats"]["median"], 3)}
+    return "; ".join(figure(name, value) for name, value in figures.items())
+
+
+def figure(name: str, value: float | str) -> str:
+    """One figure in words: `0.12 s by counting`, `target 0.3 s`, `19,660,800 pixels`."""
+    words = name.replace("_", " ").split()
+    shown = f"{value:,}" if isinstance(value, int) else str(value)
+    place = next((i for i, word in enumerate(words) if word in UNITS), None)
+    if place is None:
+        return " ".join([shown, *words])
+    return " ".join([*words[:place], shown, UNITS[words[place]], *words[place + 1 :]])
+
+
+def cell(text: str) -> str:
+    """Text that keeps to its cell."""
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def main(source: Path, readme: Path) -> None:
