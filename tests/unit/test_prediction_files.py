@@ -124,10 +124,26 @@ def test_a_seal_of_another_writer_does_not_bring_nan_in(name, predictions, monke
     with edited(predictions) as file:
         file[name][0] = np.nan
         monkeypatch.setattr(file_format, "_finite", lambda dataset, rows: dataset[rows])
-        file.attrs["seal"] = file_format._digest(file)
+        file.attrs["seal"], _ = file_format._digest(file)
     monkeypatch.undo()
     with pytest.raises(InvalidDataError, match=rf"/{name} holds values that are not finite. Predict finite"):
         open_predictions(predictions)
+
+
+@pytest.mark.parametrize("stated", [1, 2, 10**6])
+def test_a_file_that_misstates_its_distinct_values_is_refused(stated, predictions):
+    with edited(predictions) as file:
+        file.attrs["distinct_values"] = stated
+    with pytest.raises(
+        InvalidDataError, match=rf"states {stated} distinct values of the test maps, which hold \d+\. It"
+    ):
+        open_predictions(predictions)
+
+
+def test_a_file_states_how_many_distinct_values_its_test_maps_have(predictions):
+    opened = open_predictions(predictions)
+    assert opened.distinct_values == len(np.unique(opened["test"].maps(slice(None))))
+    assert opened.distinct_values != len(np.unique(opened["val"].maps(slice(None))))
 
 
 def test_predictions_of_other_data_are_not_scored(tmp_path, toy, predictions):

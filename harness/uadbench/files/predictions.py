@@ -17,7 +17,7 @@ import numpy as np
 from uadbench.errors import InvalidDataError
 from uadbench.files.digest import canonical_json, digest_array, digest_texts
 from uadbench.files.layout import Draft, opened, read_texts, write_texts
-from uadbench.metrics.counting import KEY_LEVELS, keys, rounded
+from uadbench.metrics.counting import DROPPED_BITS, KEY_LEVELS, rounded
 from uadbench.types import Prediction
 
 SCHEMA = "uadbench-predictions-v1"
@@ -84,8 +84,7 @@ class PredictionWriter:
                 file[split].create_dataset("scores", data=np.concatenate(self._scores[split]))
             file.attrs["schema"] = SCHEMA
             file.attrs["provenance"] = canonical_json(self.provenance)
-            file.attrs["distinct_values"] = _distinct_values(file)
-            seal = _digest(file)
+            seal, file.attrs["distinct_values"] = _digest(file)
             file.attrs["seal"] = seal
         self._draft.finish()
         return seal
@@ -118,26 +117,25 @@ def _extend(path: Path, file: h5py.File, name: str, rows: np.ndarray) -> None:
     dataset[-len(rows) :] = rows
 
 
-def _distinct_values(file: h5py.File) -> int:
-    seen = np.zeros(KEY_LEVELS, bool)
-    for maps in _blocks(file["test/maps"]):
-        seen[keys(maps) + KEY_LEVELS // 2] = True
-    return int(seen.sum())
-
-
 def _blocks(dataset: h5py.Dataset, rows: int = 32) -> Iterator[np.ndarray]:
     for start in range(0, len(dataset), rows):
         yield _finite(dataset, slice(start, start + rows))
 
 
-def _digest(file: h5py.File) -> str:
+def _digest(file: h5py.File) -> tuple[str, int]:
+    """The digest over all content, and the number of distinct values of the test maps, in one pass over the maps."""
     parts = [str(file.attrs["provenance"])]
+    seen = np.zeros(KEY_LEVELS, bool)
     for split in PREDICTED_SPLITS:
         parts += [split, *read_texts(file[split], "ids"), digest_array(_finite(file[split]["scores"], slice(None)))]
         for name in ("maps", "reconstructions"):
             if name in file[split]:
-                parts += [name, *(digest_array(block) for block in _blocks(file[split][name]))]
-    return digest_texts(parts)
+                parts.append(name)
+                for block in _blocks(file[split][name]):
+                    parts.append(digest_array(block))
+                    if (split, name) == ("test", "maps"):
+                        seen[np.ascontiguousarray(block, np.float32).view(np.uint32) >> np.uint32(DROPPED_BITS)] = True
+    return digest_texts(parts), int(seen.sum())
 
 
 def _finite(dataset: h5py.Dataset, rows: slice) -> np.ndarray:
@@ -206,13 +204,26 @@ def open_predictions(path: Path, *, verify: bool = True) -> PredictionFile:
                 f"{path}: the file is not sealed; the run that wrote it did not finish. Run it again."
             )
         seal, provenance = str(file.attrs["seal"]), json.loads(file.attrs["provenance"])
-        if verify and _digest(file) != seal:
-            raise InvalidDataError(
-                f"{path}: the seal {seal[:12]} does not fit the content. "
-                "The file is damaged or was changed after the run; delete it and run again."
-            )
+        distinct_values = int(file.attrs["distinct_values"])
+        if verify:
+            _require_content(path, file, seal, distinct_values)
         splits = {split: _stored(path, file, split) for split in PREDICTED_SPLITS}
-        return PredictionFile(path, provenance, seal, int(file.attrs["distinct_values"]), splits)
+        return PredictionFile(path, provenance, seal, distinct_values, splits)
+
+
+def _require_content(path: Path, file: h5py.File, seal: str, stated: int) -> None:
+    """Refuses content that the seal, or the number of distinct values that the file states, does not fit."""
+    digest, counted = _digest(file)
+    if digest != seal:
+        raise InvalidDataError(
+            f"{path}: the seal {seal[:12]} does not fit the content. "
+            "The file is damaged or was changed after the run; delete it and run again."
+        )
+    if counted != stated:
+        raise InvalidDataError(
+            f"{path}: the file states {stated} distinct values of the test maps, which hold {counted}. "
+            "It was changed after the run; delete it and run again."
+        )
 
 
 def _stored(path: Path, file: h5py.File, split: str) -> StoredPredictions:
