@@ -23,7 +23,7 @@ FROZEN = {
     "fastmri-local-v1": "38e5dc3c9f6670afc7230359c55057f941cfb41792ffe47360d8e5039af7130e",
     "mood-residual-v1": "a83c2bc3a209994e70a0c39e32359630f2310a54fb065cf3e529b3645d9e93d0",
     "synthetic-ra-fastmri-v1": "f84b010e6f09fc63da463af09f698eecf13946f39a57581dff515f281dcf1217",
-    "synthetic-ra-phantom-v1": "5ab6b55ba4e5b4faa4cc458f30bfb77ab999d52745b59b6e599b1305392c044e",
+    "synthetic-ra-phantom-v1": "d4675af9de69ca1733beb65733b0906944f353388c4a1ceac44ba5bcfd6b91a9",
 }
 PRIMARY = {
     **dict.fromkeys(FROZEN, "image_auroc"),
@@ -32,7 +32,10 @@ PRIMARY = {
     "fastmri-local-v1": "box_f1",
     "mood-residual-v1": "pixel_ap_per_image",
 }
-BOUND = ("brain-flair-lgg-v1", "brain-mri-br35h-v1", "brain-phantom-v1", "chest-xray-nih-v1")
+BOUND = (
+    *("brain-flair-lgg-v1", "brain-mri-br35h-v1", "brain-phantom-v1"),
+    *("chest-xray-nih-v1", "synthetic-ra-phantom-v1"),
+)
 PLAIN = """
 name = "toy-v1"
 title = "Toy"
