@@ -8,12 +8,18 @@ import factories
 import pytest
 
 from uadbench.board import group, leaderboard, write_board
+from uadbench.protocols import METRICS
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed; the page needs a browser")
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
            "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
            "--virtual-time-budget=4000", "--window-size=1400,1000")  # fmt: skip
+
+WIDE = ("pixel_ap", *METRICS[:4], "pixel_auroc", "aupro", "oracle_dice", "dice_at_fpr5", "dice_at_fpr1",
+        "recon_mse_inside")  # fmt: skip
+SHOWN = "[...inner.querySelectorAll('thead th[data-key]')].filter((one) => !one.hidden).map((one) => one.dataset.key)"
+PAPERS = "[...inner.querySelectorAll('tr.paper:not([hidden]) .variant')].map((one) => one.textContent)"
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +37,14 @@ def page(tmp_path_factory):
     ]  # fmt: skip
     part = factories.result("part", 0.9, complete=(1, 40))
     return write_board(leaderboard(factories.protocol(), group([*results, part])), tmp_path_factory.mktemp("board"))
+
+
+@pytest.fixture(scope="module")
+def wide_page(tmp_path_factory):
+    """Eleven metrics and the printed rows of three tables."""
+    rules = factories.protocol(name="synthetic-ra-fastmri-v1", metrics=WIDE)
+    results = [factories.result(method, number, rules=rules) for method, number in (("best", 0.9), ("lowest", 0.1))]
+    return write_board(leaderboard(rules, group(results)), tmp_path_factory.mktemp("board"))
 
 
 def run(page, fragment, folder, *more):
@@ -121,3 +135,55 @@ def test_arrow_keys_move_between_tabs(page, tmp_path):
     press = f"inner.querySelector('#tab-leaderboard').dispatchEvent({key})"
     chosen = "inner.querySelector('[aria-selected=true]').id"
     assert asked(page, "", tmp_path, f"({press}, {chosen})") == "tab-pathologies"
+
+
+def test_eight_metrics_are_shown_first_and_the_address_chooses_others(wide_page, tmp_path):
+    assert asked(wide_page, "", tmp_path / "one", SHOWN).split(",")[2:] == list(WIDE[:8])
+    chosen = asked(wide_page, "columns=recon_mse_inside.image_ap", tmp_path / "two", SHOWN)
+    assert chosen.split(",")[2:] == ["pixel_ap", "image_ap", "recon_mse_inside"]
+
+
+def test_a_click_on_a_column_shows_it_and_the_address_keeps_it(wide_page, tmp_path):
+    click = "inner.querySelector('#columns input[value=recon_mse_inside]').click()"
+    fragment = "event.target.contentWindow.location.hash"
+    address, shown = asked(wide_page, "", tmp_path, f"({click}, {fragment} + ' ' + {SHOWN})").split(" ")
+    assert address == f"#columns={'.'.join((*WIDE[:8], 'recon_mse_inside'))}"
+    assert shown.split(",")[2:] == [*WIDE[:8], "recon_mse_inside"]
+
+
+def test_all_columns_and_only_the_first_are_a_click_away(wide_page, tmp_path):
+    def click(name):
+        return f"inner.querySelector('[data-preset={name}]').click()"
+
+    assert asked(wide_page, "", tmp_path / "all", f"({click('all')}, {SHOWN}.length)") == str(2 + len(WIDE))
+    assert asked(wide_page, "", tmp_path / "none", f"({click('none')}, {SHOWN}.slice(2))") == "pixel_ap"
+
+
+def test_printed_rows_stay_under_the_ranked_ones_however_the_table_is_sorted(wide_page, tmp_path):
+    for place, fragment in enumerate(("", "sort=pixel_ap:ascending", "sort=method:descending")):
+        names = order(dom(wide_page, fragment, tmp_path / str(place)))
+        assert set(names[:2]) == {"BEST", "LOWEST"}
+        assert len(names) > 10
+
+
+def test_a_printed_row_without_a_number_in_any_shown_column_is_away(wide_page, tmp_path):
+    assert "RA Table 1(a)" not in asked(wide_page, "", tmp_path / "one", PAPERS)
+    assert "RA Table 1(a)" in asked(wide_page, "columns=recon_mse_inside", tmp_path / "two", PAPERS)
+
+
+def test_printed_rows_can_be_taken_away(wide_page, tmp_path):
+    click = "inner.querySelector('#papers').click()"
+    shown = "getComputedStyle(inner.querySelector('tbody.papers')).display"
+    assert asked(wide_page, "", tmp_path, f"({click}, {shown})") == "none"
+
+
+def test_a_printed_rows_table_opens_by_its_address(wide_page, tmp_path):
+    html = dom(wide_page, "tab=provenance&row=ra-table-1-b", tmp_path)
+    assert re.search(r'<details class="record published" id="row-ra-table-1-b" open', html)
+
+
+@pytest.mark.parametrize("view", ["", "columns=recon_mse_inside", "tab=provenance&row=pha-table-1"])
+def test_a_page_of_many_columns_is_no_wider_than_a_phone(wide_page, tmp_path, view):
+    opened = "inner.querySelectorAll('details').forEach((one) => { one.open = true; })"
+    wider = "inner.documentElement.scrollWidth - inner.documentElement.clientWidth"
+    assert asked(wide_page, view, tmp_path, f"({opened}, {wider})") == "0"

@@ -5,7 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from uadbench.board import leaderboard
+from uadbench.board.published import paper_rows
 from uadbench.errors import InvalidDataError
+from uadbench.protocols import shipped
 from uadbench.references import citations, inconsistencies, on_board, parts, references
 from uadbench.references.checking import checks
 
@@ -127,6 +130,12 @@ def test_a_board_has_the_rows_of_the_datasets_that_it_corresponds_to():
     assert {one.source for one in on_board("atlas-stroke-v1")} == {"PHA Table 2"}
     assert set(parts("synthetic-ra-fastmri-v1").values()) == {"", "intensity", "texture"}
     assert on_board("brain-phantom-v1") == ()
+
+
+def test_every_board_with_printed_rows_is_one_of_ours_and_shows_some():
+    named = [name for name in shipped() if parts(name)]
+    assert len(named) == 10
+    assert all(paper_rows(leaderboard(shipped()[name], ())) for name in named)
 
 
 def test_every_paper_says_where_it_appeared():

@@ -107,7 +107,7 @@
     const heads = all("thead th", ranking).map((head) => head.dataset.key);
     const places = boxes.map((box) => [heads.indexOf(box.value), !box.checked]);
     for (const row of ranking.rows) places.forEach(([place, away]) => { row.cells[place].hidden = away; });
-    for (const row of all(".paper", ranking)) {
+    for (const row of all("tr.paper", ranking)) {
       row.hidden = places.every(([place, away]) => away || row.cells[place].dataset.sort === "");
     }
     find("#columns-shown").textContent = `${boxes.filter((box) => box.checked).length} of ${boxes.length} shown`;
