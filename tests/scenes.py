@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from uadbench.files.dataset import Sample, write_dataset
 from uadbench.files.images import Card, Dataset, open_images
-from uadbench.files.predictions import PredictionWriter
+from uadbench.files.predictions import PredictionWriter, open_predictions
 from uadbench.files.results import Result
 from uadbench.files.truth import TruthFile, open_truth
 from uadbench.protocols import Protocol
@@ -82,7 +82,8 @@ class Scene:
             for split in ("val", "test"):
                 source = self.dataset[split]
                 painted = painter(source[: len(source)], self.known[split])
-                writer.append(split, source.ids[order], Prediction(painted.maps[order], painted.scores[order]))
+                made = None if painted.reconstructions is None else painted.reconstructions[order]
+                writer.append(split, source.ids[order], Prediction(painted.maps[order], painted.scores[order], made))
         return path
 
     def provenance(self) -> dict[str, Any]:
@@ -90,6 +91,12 @@ class Scene:
         digests = self.dataset.digests
         named = {"name": self.dataset.card.name, "identity": digests.identity, "pixels": digests.pixels}
         return {"method": "painted", "seed": 0, "dataset": named}
+
+    def stored(self, predictions: Path, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
+        """Maps and scores as they lie in the file, in the order of the images."""
+        found = open_predictions(predictions)[split]
+        order = [found.ids.index(one) for one in self.known[split].ids]
+        return found.maps(slice(None))[order], found.scores[order]
 
     def score(self, predictions: Path) -> Result:
         """The result of these predictions."""

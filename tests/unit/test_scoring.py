@@ -29,13 +29,6 @@ def square(tmp_path):
     return scene(tmp_path)
 
 
-def stored(place, predictions):
-    """Maps and scores of test as they lie in the file, in the order of the images."""
-    test = open_predictions(predictions)["test"]
-    order = [test.ids.index(one) for one in place.truth.ids]
-    return test.maps(slice(None))[order], test.scores[order]
-
-
 def val_threshold(predictions):
     return threshold_at_fpr(open_predictions(predictions)["val"].maps(slice(None)), 0.05)
 
@@ -78,14 +71,14 @@ def test_inverted_predictions_have_what_is_left_of_the_area(square, metric):
 
 def test_image_metrics_agree_with_scikit_learn(square):
     predictions = square.predict(noise(1))
-    result, (_, scores), labels = square.score(predictions), stored(square, predictions), square.truth.labels
+    result, (_, scores), labels = square.score(predictions), square.stored(predictions), square.truth.labels
     assert result.get("image_auroc").value == pytest.approx(roc_auc_score(labels, scores), abs=1e-9)
     assert result.get("image_ap").value == pytest.approx(average_precision_score(labels, scores), abs=1e-9)
 
 
 def test_pixel_metrics_agree_with_scikit_learn(square):
     predictions = square.predict(noise(1))
-    result, (maps, _), masks = square.score(predictions), stored(square, predictions), square.truth.masks
+    result, (maps, _), masks = square.score(predictions), square.stored(predictions), square.truth.masks
     flat = masks.ravel(), maps.ravel()
     assert result.get("pixel_ap").value == pytest.approx(average_precision_score(*flat), abs=1e-9)
     assert result.get("pixel_auroc").value == pytest.approx(roc_auc_score(*flat), abs=1e-9)
@@ -96,7 +89,7 @@ def test_pixel_metrics_agree_with_scikit_learn(square):
 def test_a_stratum_is_one_pathology_against_all_healthy_images(tmp_path, name):
     place = scene(tmp_path, TWO)
     predictions = place.predict(noise(2))
-    maps, scores = stored(place, predictions)
+    maps, scores = place.stored(predictions)
     rows, result = rows_of(place.truth, [name]), place.score(predictions)
     flat = place.truth.masks[rows].ravel(), maps[rows].ravel()
     assert result.strata == ("all", "disc", "square")
@@ -142,7 +135,7 @@ def test_dice_at_fpr5_uses_the_threshold_of_healthy_validation(square):
     predictions = square.predict(noise(4))
     value, threshold = square.score(predictions).get("dice_at_fpr5"), val_threshold(predictions)
     assert value.details["threshold"] == threshold
-    maps, _ = stored(square, predictions)
+    maps, _ = square.stored(predictions)
     assert value.value == pytest.approx(dice(maps, square.truth.masks, threshold), abs=1e-12)
 
 
@@ -159,7 +152,7 @@ def test_thresholds_do_not_know_the_labels_of_test(tmp_path):
 
 def test_the_rate_realised_on_healthy_test_images_is_reported_with_its_interval(square):
     predictions = square.predict(noise(5))
-    details, (maps, _) = square.score(predictions).get("dice_at_fpr5").details, stored(square, predictions)
+    details, (maps, _) = square.score(predictions).get("dice_at_fpr5").details, square.stored(predictions)
     above = maps[~square.truth.labels] > val_threshold(predictions)
     assert details["realised_fpr"] == pytest.approx(above.mean(), abs=1e-12)
     assert details["realised_fpr_low"] < details["realised_fpr"] < details["realised_fpr_high"]
@@ -167,7 +160,7 @@ def test_the_rate_realised_on_healthy_test_images_is_reported_with_its_interval(
 
 def test_box_f1_of_files_is_box_f1_of_their_arrays(square):
     predictions = square.predict(noise(6, lift=3))
-    value, (maps, _), truth = square.score(predictions).get("box_f1"), stored(square, predictions), square.truth
+    value, (maps, _), truth = square.score(predictions).get("box_f1"), square.stored(predictions), square.truth
     whole = np.ones(maps.shape, bool)
     expected = box_f1(maps, truth.boxes, truth.box_images, whole, val_threshold(predictions))
     assert 0 < value.value < 1
@@ -202,7 +195,7 @@ def test_an_interval_holds_its_value(tmp_path, metric):
 def test_draws_are_the_metric_on_written_out_resamples(tmp_path, metric):
     place = scene(tmp_path, rules={"primary": metric, "resamples": 40})
     predictions = place.predict(noise(8))
-    (maps, scores), truth = stored(place, predictions), place.truth
+    (maps, scores), truth = place.stored(predictions), place.truth
     naive = roc_auc_score if metric.endswith("auroc") else average_precision_score
     _, of = np.unique(truth.subjects, return_inverse=True)
     weights = np.random.default_rng(0).multinomial(12, np.full(12, 1 / 12), size=40)
@@ -313,7 +306,7 @@ def test_other_pixels_of_the_same_identity_are_warned_about(square):
 def test_the_foreground_rule_counts_pixels_of_the_body_only(tmp_path):
     place = scene(tmp_path, body=slice(2, 12), rules={"pixels": "foreground"})
     predictions = place.predict(noise(1))
-    (maps, _), masks = stored(place, predictions), place.truth.masks
+    (maps, _), masks = place.stored(predictions), place.truth.masks
     expected = average_precision_score(masks[:, :, 2:12].ravel(), maps[:, :, 2:12].ravel())
     value = place.score(predictions).get("pixel_ap")
     assert (value.value, value.cases) == (pytest.approx(expected, abs=1e-9), 12 * 16 * 10)
