@@ -1,10 +1,18 @@
 """`uadbench score`: score stored predictions again, without torch and without the method."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from uadbench.cli.console import show
+
+if TYPE_CHECKING:
+    from uadbench.files.results import Result, Value
+    from uadbench.protocols import Protocol
 
 
 @click.command()
@@ -13,39 +21,72 @@ from uadbench.cli.console import show
 @click.option("--strata", is_flag=True, help="Also print every pathology.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the result as JSON (one run only).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-def score(runs: tuple[str, ...], protocol: str | None, strata: bool, out: Path | None, as_json: bool) -> None:
+@click.option("--perceptual", is_flag=True, help="Also print LPIPS of reconstructions: never stored, never ranked.")
+def score(
+    runs: tuple[str, ...], protocol: str | None, strata: bool, out: Path | None, as_json: bool, perceptual: bool
+) -> None:
     """Score RUNs of the workspace, or sealed prediction files, from the truth file."""
     from uadbench.cli.finding import protocol_of, scored
     from uadbench.errors import UsageError
 
     if out and len(runs) > 1:
         raise UsageError(f"--out holds one result, but {len(runs)} runs are given. Score them one by one.")
+    if as_json and perceptual:
+        raise UsageError("--perceptual prints a table, and LPIPS is no part of a result. Leave out --json.")
+    rules = protocol_of(protocol) if protocol else None
     for name in runs:
-        result = scored(name, protocol_of(protocol) if protocol else None)
+        result = scored(name, rules)
         if out:
             result.write(out)
         if as_json:
             click.echo(result.model_dump_json(by_alias=True, indent=1))
             continue
-        show(
-            f"{result.method} seed {result.provenance.get('seed', 0)} on {result.protocol.name}",
-            ("stratum", "metric", "value", "95 % interval", "images", "subjects", ""),
-            [
-                (
-                    value.stratum,
-                    value.metric,
-                    _number(value.value),
-                    _interval(value.low, value.high),
-                    str(value.images),
-                    str(value.subjects),
-                    value.undefined or ", ".join(f"{key} {number:.4g}" for key, number in value.details.items()),
-                )
-                for value in result.values
-                if strata or value.stratum == "all"
-            ],
-        )
-        for warning in result.warnings:
-            click.secho(f"warning: {warning}", fg="yellow")
+        _print(_title(result), (value for value in result.values if strata or value.stratum == "all"))
+        _warn(result.warnings)
+        if perceptual:
+            _print_perceptual(name, result, rules)
+
+
+def _title(result: Result) -> str:
+    return f"{result.method} seed {result.provenance.get('seed', 0)} on {result.protocol.name}"
+
+
+def _print(title: str, values: Iterable[Value]) -> None:
+    show(
+        title,
+        ("stratum", "metric", "value", "95 % interval", "images", "subjects", ""),
+        [
+            (
+                value.stratum,
+                value.metric,
+                _number(value.value),
+                _interval(value.low, value.high),
+                str(value.images),
+                str(value.subjects),
+                value.undefined or ", ".join(f"{key} {number:.4g}" for key, number in value.details.items()),
+            )
+            for value in values
+        ],
+    )
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        click.secho(f"warning: {warning}", fg="yellow")
+
+
+def _print_perceptual(name: str, result: Result, rules: Protocol | None) -> None:
+    """LPIPS of the run whose seal was checked for `result`."""
+    from uadbench.cli.finding import dataset_of, predictions_of
+    from uadbench.files.predictions import open_predictions
+    from uadbench.protocols import protocol_for
+    from uadbench.torch_support.perceptual import perceptual_quality
+
+    dataset, truth = dataset_of(result.dataset.name)
+    own = rules or protocol_for(dataset.card.name, has_masks=bool(truth["test"].masks.any()))
+    quality = perceptual_quality(own, dataset, truth, open_predictions(predictions_of(name), verify=False))
+    _print(f"LPIPS, not ranked: {_title(result)}", quality.values)
+    _warn([quality.warning] if quality.warning else [])
 
 
 def _number(value: float | None) -> str:
