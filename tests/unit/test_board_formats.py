@@ -8,6 +8,7 @@ import re
 import factories
 import pytest
 from markupsafe import escape
+from rich.console import Console
 
 from uadbench import __version__
 from uadbench.board import (
@@ -179,6 +180,16 @@ def test_the_paragraph_tells_when_predictions_were_made_by_another_version():
     )
 
 
+@pytest.mark.parametrize(("threshold", "words"), [
+    ("healthy-val", "from the healthy validation images; no"), ("healthy-test", "from the healthy test images"),
+])  # fmt: skip
+def test_the_origin_of_thresholds_is_told_on_the_page_and_in_the_paragraph(threshold, words):
+    made = board(factories.result(rules=factories.protocol(threshold=threshold)), threshold=threshold)
+    assert words in paragraph(made, FACTS)
+    told = " ".join(render_page(made).split()).partition("an <em>oracle</em>")[0]
+    assert ("as in the paper that the protocol reproduces" in told) == (threshold == "healthy-test")
+
+
 def test_every_format_is_written_beside_the_page_and_says_how_to_report(tmp_path):
     made = board()
     page = write_board(made, tmp_path, facts=FACTS)
@@ -272,11 +283,15 @@ def test_headings_say_which_way_is_better_and_which_are_not_ranked():
     assert r"Recon MSE $\downarrow$" in latex(made)
 
 
-def test_the_terminal_shows_the_first_eight_metrics_and_says_how_many_more_there_are():
+@pytest.mark.parametrize(("width", "shown"), [(160, 8), (120, 5), (80, 2)])
+def test_the_terminal_shows_the_metrics_that_fit_and_says_how_many_more_there_are(width, shown):
     rules = factories.protocol(metrics=METRICS[:11])
-    table = terminal_table(board(factories.result(rules=rules), metrics=METRICS[:11]))
-    assert len(table.columns) == 3 + 8
-    assert table.caption == "3 more metrics are on the page and in the CSV."
+    table = terminal_table(board(factories.result(rules=rules), metrics=METRICS[:11]), width)
+    lines = io.StringIO()
+    Console(file=lines, width=width).print(table)
+    assert len(table.columns) == 3 + shown
+    assert table.caption == f"{11 - shown} more metrics are on the page and in the CSV."
+    assert all(line.strip()[-1:] in "┓┃┩│┤┘." for line in lines.getvalue().splitlines()[1:])
 
 
 def test_an_uncomparable_primary_metric_ranks_nobody():

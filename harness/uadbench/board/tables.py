@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 DASH = "–"
 PAPER = "paper"
 FIRST_SHOWN = 8  # metrics that are shown before anybody asks for more
+_PIPED_WIDTH, _FIRST_WIDTH, _METRIC_WIDTH = 160, 65, 13  # characters; the second holds rank, method, seeds, interval
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
           "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
           "–": "--", "·": r"\textperiodcentered{}", "±": r"$\pm$", "↓": r"$\downarrow$"}  # fmt: skip
@@ -85,17 +87,19 @@ def latex(board: Leaderboard, facts: Facts | None = None) -> str:
     return "\n".join([first, *lines, last]) + "\n"
 
 
-def terminal_table(board: Leaderboard) -> Table:
-    """The table for the terminal; to fit its width only the first metrics are shown, and one interval."""
+def terminal_table(board: Leaderboard, width: int | None = None) -> Table:
+    """The table for a terminal of so many characters (default: this one's): the metrics that fit, and one interval."""
     from rich.table import Table
     from rich.text import Text as Styled
 
-    shown, more = board.metrics[:FIRST_SHOWN], len(board.metrics[FIRST_SHOWN:])
+    room = (width or get_terminal_size((_PIPED_WIDTH, 0)).columns) - _FIRST_WIDTH
+    shown = board.metrics[: 1 + max(1, min(FIRST_SHOWN - 1, room // _METRIC_WIDTH))]
+    more = len(board.metrics) - len(shown)
     table = Table(title=board.protocol.title, title_justify="left", header_style="bold", caption_justify="left",
                   caption=f"{more} more metrics are on the page and in the CSV." if more else None)  # fmt: skip
     for place, heading in enumerate(headings(board)[: 3 + len(shown)]):
-        method = place == 1
-        table.add_column(heading, justify="left" if method else "right", min_width=20 if method else None)
+        most = _METRIC_WIDTH - 3 if place > 3 else None
+        table.add_column(heading, justify="left" if place == 1 else "right", no_wrap=place in (0, 3), max_width=most)
     for place, row in enumerate(board.rows, 1):
         line = [Styled(row.rank_text), Styled(_name(row)), Styled(str(len(row.entry.results)))]
         for metric in shown:
@@ -104,7 +108,8 @@ def terminal_table(board: Leaderboard) -> Table:
             line.append(Styled(value, style="bold" if board.is_best(row, metric) else ""))
         table.add_row(*line, style="italic" if row.canary else "", end_section=place == len(board.rows))
     for texts in _paper_lines(board, str, str):
-        table.add_row(*(Styled(text) for text in texts[: 3 + len(shown)]), style="bright_black")
+        numbers = [text.partition(" ")[0] for text in texts[3 : 3 + len(shown)]]
+        table.add_row(*(Styled(text) for text in [*texts[:3], *numbers]), style="bright_black")
     return table
 
 

@@ -48,7 +48,8 @@ def _print(leaderboard: Leaderboard, page: Path, form: str) -> None:
     from uadbench.board import terminal_table
 
     if form == "terminal":
-        console().print(terminal_table(leaderboard))
+        terminal = console()
+        terminal.print(terminal_table(leaderboard, terminal.width))
     else:
         written = page.with_name(f"{leaderboard.protocol.name}{SUFFIXES[form]}")
         click.echo(written.read_text(encoding="utf-8"), nl=False)
