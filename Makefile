@@ -34,7 +34,7 @@ $(INSTALLED): pyproject.toml constraints.txt $(PLUGINS) | $(VENV)/bin/python
 	touch $@
 
 $(DEVELOPED): $(INSTALLED)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,lint,perceptual]'
 	touch $@
 
 data: install           ## the three real datasets, from the packs in DATA

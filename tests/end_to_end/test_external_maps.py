@@ -81,7 +81,7 @@ def test_packed_maps_are_a_finished_run(outsider):
 def test_an_external_run_is_scored_compared_and_on_the_board(outsider, tmp_path):
     assert "pixel_ap" in outsider("score", "brightness-external-seed0")
     assert "A - B" in outsider("compare", "brightness-external-seed0", "brightness-external-seed1")
-    assert "Squared brightness" in outsider("board", "-d", "toy-v1", "--to", tmp_path)
+    assert "Squared brightness" in outsider("board", "-d", "toy-v1", "--format", "markdown", "--to", tmp_path)
     (page,) = tmp_path.glob("*.html")
     assert '<span class="origin">external · 2 seeds</span>' in page.read_text()
 
