@@ -13,6 +13,7 @@ from uadbench.files.images import Card, Dataset, open_images
 from uadbench.files.predictions import PredictionWriter, open_predictions
 from uadbench.files.results import Result
 from uadbench.files.truth import TruthFile, open_truth
+from uadbench.metrics.counting import rounded
 from uadbench.protocols import Protocol
 from uadbench.scoring import score
 from uadbench.types import Images, Prediction, Truth
@@ -30,6 +31,17 @@ def maps_and_masks(*, levels: int, seed: int, n: int = 4, share: float = 0.1) ->
     maps = np.floor((rng.random(masks.shape) + 0.3 * masks) / 1.3 * levels).astype(np.float32) / np.float32(levels)
     maps.flags.writeable = masks.flags.writeable = False
     return maps, masks
+
+
+def speckled(n: int, *, seed: int, size: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    """Rounded gamma noise with 2 % of pixels in anomalous squares of 3 x 3, many of them by themselves, 1 higher."""
+    rng = np.random.default_rng(seed)
+    centres = np.zeros((n, size + 2, size + 2), bool)
+    centres[:, 1:-1, 1:-1] = rng.random((n, size, size), np.float32) < 0.02 / 9
+    masks = np.zeros((n, size, size), bool)
+    for row, column in np.ndindex(3, 3):
+        masks |= centres[:, row : row + size, column : column + size]
+    return rounded(rng.standard_gamma(2.0, masks.shape, np.float32) + masks), masks
 
 
 def constant(images: Images, truth: Truth) -> Prediction:

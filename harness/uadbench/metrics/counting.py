@@ -121,9 +121,8 @@ class PixelCounter:
             low, high = int(block.min()), int(block.max()) + 1
             self._reserve(low, high)
             block = block - np.int32(low)
-            every = np.bincount(block, minlength=high - low)
             here = slice(low - self._low, high - self._low)
-            self._counts[0, here] += every
+            self._counts[0, here] += np.bincount(block, minlength=high - low)
             if marked is not None:
                 anomalous = np.bincount(block[marked[start : start + _BLOCK]], minlength=high - low)
                 self._counts[0, here] -= anomalous
