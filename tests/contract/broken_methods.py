@@ -37,8 +37,14 @@ def mean_image(train, context, method):
     return train[:].pixels.mean(axis=0)
 
 
-def method(*, see: Callable = residual, learn: Callable = mean_image, stored: type = np.float32, frozen: bool = True,
-           gain: Any = 1.0) -> type:
+def method(
+    *,
+    see: Callable = residual,
+    learn: Callable = mean_image,
+    stored: type = np.float32,
+    frozen: bool = True,
+    gain: Any = 1.0,
+) -> type:
     """The class of a method that is good unless told otherwise."""
 
     @dataclass(frozen=frozen)

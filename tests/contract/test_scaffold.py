@@ -21,8 +21,9 @@ COMMAND = "from uadbench.cli.plugin import plugin; plugin()"
 
 def python(*arguments, path=()):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run([sys.executable, *map(str, arguments)], env=environment, capture_output=True, text=True,
-                          check=False)
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +40,13 @@ def installed(written, tmp_path):
 
 def test_a_new_plugin_is_a_complete_package(written):
     files = {str(path.relative_to(written)) for path in written.rglob("*") if path.is_file()}
-    assert files == {"pyproject.toml", "README.md", "uadbench_my_2nd_idea/__init__.py",
-                     "uadbench_my_2nd_idea/my_2nd_idea.py", "tests/test_contract.py"}
+    assert files == {
+        "pyproject.toml",
+        "README.md",
+        "uadbench_my_2nd_idea/__init__.py",
+        "uadbench_my_2nd_idea/my_2nd_idea.py",
+        "tests/test_contract.py",
+    }
     assert len(files) == len(FILES)
 
 
@@ -81,10 +87,15 @@ def test_a_name_of_other_characters_is_refused(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("name", "sentence"), [("intensity", "is taken by uadbench-baselines"),
-                                                ("baselines", "package uadbench_baselines is installed already"),
-                                                ("lambda", "word of the Python language"),
-                                                ("none", "word of the Python language")])
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("intensity", "is taken by uadbench-baselines"),
+        ("baselines", "package uadbench_baselines is installed already"),
+        ("lambda", "word of the Python language"),
+        ("none", "word of the Python language"),
+    ],
+)
 def test_a_name_that_would_clash_is_refused(name, sentence, tmp_path):
     with pytest.raises(UsageError, match=sentence):
         new_plugin(name, tmp_path)

@@ -44,8 +44,16 @@ def same_bytes(one: Prediction, other: Prediction) -> bool:
     return all(getattr(one, part).tobytes() == getattr(other, part).tobytes() for part in parts)
 
 
-COUNTS = {1: 2_320_449, 2: 2_322_498, 4: 2_326_596, 8: 2_334_792,
-          16: 2_351_184, 32: 2_383_968, 64: 2_449_536, 128: 2_580_672}
+COUNTS = {
+    1: 2_320_449,
+    2: 2_322_498,
+    4: 2_326_596,
+    8: 2_334_792,
+    16: 2_351_184,
+    32: 2_383_968,
+    64: 2_449_536,
+    128: 2_580_672,
+}
 
 
 @pytest.mark.parametrize(("latent", "count"), COUNTS.items())

@@ -107,8 +107,11 @@ def test_seeding_is_undone_even_after_an_error():
 
 def test_an_image_s_own_stream_depends_on_seed_and_content():
     one, other = np.zeros((1, 4, 4), np.float32), np.ones((1, 4, 4), np.float32)
-    draws = {(seed, name): torch.rand(3, generator=generator_of(seed, image)).tolist()[0]
-             for seed in (0, 1) for name, image in (("one", one), ("other", other))}
+    draws = {
+        (seed, name): torch.rand(3, generator=generator_of(seed, image)).tolist()[0]
+        for seed in (0, 1)
+        for name, image in (("one", one), ("other", other))
+    }
     assert len(set(draws.values())) == 4
     assert draws[0, "one"] == torch.rand(3, generator=generator_of(0, one.copy())).tolist()[0]
 

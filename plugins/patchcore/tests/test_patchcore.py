@@ -181,8 +181,13 @@ def test_an_unknown_backbone_is_refused_with_the_nearest_name(tmp_path):
 
 @pytest.mark.parametrize(
     ("override", "sentence"),
-    [({"coreset": 1.5}, "coreset is 1.5"), ({"coreset": 0.0}, "coreset is 0"), ({"size": 8}, "size is 8"),
-     ({"sigma": -1.0}, "sigma is -1"), ({"neighbours": 1}, "neighbours is 1")],
+    [
+        ({"coreset": 1.5}, "coreset is 1.5"),
+        ({"coreset": 0.0}, "coreset is 0"),
+        ({"size": 8}, "size is 8"),
+        ({"sigma": -1.0}, "sigma is -1"),
+        ({"neighbours": 1}, "neighbours is 1"),
+    ],
 )
 def test_a_parameter_out_of_range_is_refused(override, sentence):
     with pytest.raises(ParameterError, match=sentence):

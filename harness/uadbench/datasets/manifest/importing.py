@@ -54,8 +54,10 @@ def _require_one_size(readings: Sequence[Reading]) -> None:
     for one in readings:
         first = readings[0]
         if one.geometry.size != first.geometry.size:
-            raise UsageError(f"{one.row.where} has {one.geometry.size} pixels a side, {first.row.where} has "
-                             f"{first.geometry.size}. Use --size to bring all to one.")
+            raise UsageError(
+                f"{one.row.where} has {one.geometry.size} pixels a side, {first.row.where} has "
+                f"{first.geometry.size}. Use --size to bring all to one."
+            )
 
 
 def _by_split(readings: Sequence[Reading]) -> Mapping[str, Sequence[Sample]]:

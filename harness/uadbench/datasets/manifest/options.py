@@ -41,8 +41,10 @@ class ImportOptions:
             raise UsageError(f"--name {self.name!r}: use letters, digits and single dashes, as in 'brain-flair-v1'.")
         for option in ("licence", "citation"):
             if not getattr(self, option).strip():
-                raise UsageError(f"--{option} is empty: a dataset without it cannot be published. "
-                                 "State it, or say that it is not known and what follows.")
+                raise UsageError(
+                    f"--{option} is empty: a dataset without it cannot be published. "
+                    "State it, or say that it is not known and what follows."
+                )
         if self.size is not None and not 1 <= self.size <= 8192:
             raise UsageError(f"--size {self.size}: give a side of 1 to 8192 pixels.")
         if self.spacing_mm is not None and not (math.isfinite(self.spacing_mm) and self.spacing_mm > 0):

@@ -45,8 +45,10 @@ def read_sample(pictures: Source, row: Row, options: ImportOptions) -> Reading:
     pixels = np.rint(geometry.image(np.minimum(intensity, 1.0)) * largest).astype(grey.dtype)
     body = foreground(pixels, options.foreground)
     if not body.any():
-        raise InvalidDataError(f"{row.where}: foreground {options.foreground!r} is empty, the picture shows nothing. "
-                               "Leave it out with --where, or use --foreground all.")
+        raise InvalidDataError(
+            f"{row.where}: foreground {options.foreground!r} is empty, the picture shows nothing. "
+            "Leave it out with --where, or use --foreground all."
+        )
     sample = Sample(
         pixels[None], body, row.subject, row.file, row.label, row.pathology, row.annotation,
         _mask(pictures, row, geometry), geometry.boxes(row.boxes),
@@ -70,9 +72,13 @@ def _mask(pictures: Source, row: Row, geometry: Geometry) -> Bool[np.ndarray, "s
     mask = read_grey(pictures.read(row.mask, where), where) > 0
     if mask.shape != (geometry.height, geometry.width):
         height, width = mask.shape
-        raise InvalidDataError(f"{where}: {width} x {height} pixels, the image {geometry.width} x {geometry.height}. "
-                               "Give both the same size.")
+        raise InvalidDataError(
+            f"{where}: {width} x {height} pixels, the image {geometry.width} x {geometry.height}. "
+            "Give both the same size."
+        )
     if mask.any() != (row.label == 1):
-        raise InvalidDataError(f"{where}: marks {int(mask.sum())} pixels of an image with label {row.label}. "
-                               "An anomalous image marks at least one, a healthy one none.")
+        raise InvalidDataError(
+            f"{where}: marks {int(mask.sum())} pixels of an image with label {row.label}. "
+            "An anomalous image marks at least one, a healthy one none."
+        )
     return geometry.mask(mask)

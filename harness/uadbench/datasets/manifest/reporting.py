@@ -94,6 +94,14 @@ def preprocessing_steps(
         steps.append({"step": "pad", "to": "centred square", "fill": "image minimum", "images": padded})
     resized = sum(one.geometry.side != one.geometry.size for one in readings)
     if resized:
-        steps.append({"step": "resize", "size": options.size, "image": "linear, anti-aliased", "mask": "nearest",
-                      "images": resized, "scikit-image": version("scikit-image")})
+        steps.append(
+            {
+                "step": "resize",
+                "size": options.size,
+                "image": "linear, anti-aliased",
+                "mask": "nearest",
+                "images": resized,
+                "scikit-image": version("scikit-image"),
+            }
+        )
     return (*steps, {"step": "foreground", "rule": options.foreground, "is": FOREGROUNDS[options.foreground]})

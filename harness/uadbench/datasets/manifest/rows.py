@@ -103,11 +103,15 @@ def _annotation(stated: str, label: int, boxes: int, mask: str, where: str) -> s
     if level not in ANNOTATIONS:
         raise InvalidDataError(f"{where}: annotation {level!r} is none of {', '.join(ANNOTATIONS)}.")
     if not label and (level != "none" or boxes):
-        raise InvalidDataError(f"{where}: a healthy image (label 0) has annotation {level!r} and {boxes} boxes. "
-                               "Make it label 1, or remove them.")
+        raise InvalidDataError(
+            f"{where}: a healthy image (label 0) has annotation {level!r} and {boxes} boxes. "
+            "Make it label 1, or remove them."
+        )
     if label and level != given:
-        raise InvalidDataError(f"{where}: annotation {level!r}, but the finest that the row gives is {given!r}. "
-                               "Annotation 'mask' needs a mask, 'box' needs boxes; leave it empty to take the finest.")
+        raise InvalidDataError(
+            f"{where}: annotation {level!r}, but the finest that the row gives is {given!r}. "
+            "Annotation 'mask' needs a mask, 'box' needs boxes; leave it empty to take the finest."
+        )
     return level
 
 
@@ -117,8 +121,10 @@ def _divisor(value: object, column: str, where: str) -> float:
     except (TypeError, ValueError):
         divisor = math.nan
     if not (math.isfinite(divisor) and divisor > 0):
-        raise InvalidDataError(f"{where}: column {column!r} is {value!r}; intensities cannot be divided by it. "
-                               "Give a number above 0, or leave the row out with --where.")
+        raise InvalidDataError(
+            f"{where}: column {column!r} is {value!r}; intensities cannot be divided by it. "
+            "Give a number above 0, or leave the row out with --where."
+        )
     return divisor
 
 

@@ -56,13 +56,16 @@ def _checked_lines(lines: list[list[str]], name: str) -> tuple[list[str], dict[i
     missing = [column for column in REQUIRED if column not in header]
     if missing or len(set(header)) != len(header):
         what = f"lacks column {', '.join(missing)}" if missing else "names a column twice"
-        raise InvalidDataError(f"{name} {what}; found {', '.join(header) or 'nothing'}. "
-                               f"A manifest has at least {', '.join(REQUIRED)}, each once.")
+        raise InvalidDataError(
+            f"{name} {what}; found {', '.join(header) or 'nothing'}. "
+            f"A manifest has at least {', '.join(REQUIRED)}, each once."
+        )
     numbered = {number: line for number, line in enumerate(lines, start=1) if number > 1 and line}
     for number, line in numbered.items():
         if len(line) != len(header):
-            raise InvalidDataError(f"{name}: row {number} has {len(line)} fields for {len(header)} columns. "
-                                   "Quote fields that hold commas.")
+            raise InvalidDataError(
+                f"{name}: row {number} has {len(line)} fields for {len(header)} columns. Quote fields that hold commas."
+            )
     if not numbered:
         raise InvalidDataError(f"{name} lists no image. Add one row per image.")
     return header, numbered
@@ -104,8 +107,10 @@ def select(frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, dict[str, int
         frame = frame[wanted]
     anomalous = frame["label"] == 1
     for row, file in _column(frame[anomalous & (frame["split"] == "train")], "file"):
-        raise InvalidDataError(f"{file} (row {row} of the manifest): an anomalous training image. "
-                               "Training is on healthy images only; move it to test, or leave it out with --where.")
+        raise InvalidDataError(
+            f"{file} (row {row} of the manifest): an anomalous training image. "
+            "Training is on healthy images only; move it to test, or leave it out with --where."
+        )
     sick = anomalous & (frame["split"] == "val")
     left_out["anomalous validation image"] = int(sick.sum())
     return frame[~sick], {reason: n for reason, n in left_out.items() if n}

@@ -121,9 +121,7 @@ def _draw_position(generator: np.random.Generator) -> Float[np.ndarray, "3 h w"]
     return np.stack([x, y, z])
 
 
-def _draw_affine(
-    generator: np.random.Generator, where: Float[np.ndarray, "2 h w"]
-) -> Float[np.ndarray, "2 h w"]:
+def _draw_affine(generator: np.random.Generator, where: Float[np.ndarray, "2 h w"]) -> Float[np.ndarray, "2 h w"]:
     """Rotation, scales, shear and shift about the centre of the frame; pixels from the centre."""
     angle = np.deg2rad(generator.normal(0.0, 2.0))
     scale = (1 + generator.normal(0.0, 0.025)) * (1 + generator.normal(0.0, 0.025, 2))
@@ -135,9 +133,7 @@ def _draw_affine(
     return np.stack([cosine * rows - sine * columns + shift[0], sine * rows + cosine * columns + shift[1]])
 
 
-def _draw_dots(
-    generator: np.random.Generator, white_matter: Bool[np.ndarray, "h w"]
-) -> Float[np.ndarray, "h w"]:
+def _draw_dots(generator: np.random.Generator, white_matter: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     dots = np.zeros((SIZE, SIZE))
     places = np.argwhere(white_matter)
     for _ in range(generator.poisson(2.0)):
@@ -149,15 +145,11 @@ def _draw_dots(
 
 
 def _tissue(position_mm: Float[np.ndarray, "3 h w"]) -> Tissue:
-    t1, grey, white = (
-        _sample(volume, position_mm) for volume in (template().t1, template().grey, template().white)
-    )
+    t1, grey, white = (_sample(volume, position_mm) for volume in (template().t1, template().grey, template().white))
     return Tissue(t1=t1, csf=np.clip(1 - grey - white, 0, 1), grey=grey, white=white)
 
 
-def _sample(
-    volume: Float[np.ndarray, "x y z"], position_mm: Float[np.ndarray, "3 h w"]
-) -> Float[np.ndarray, "h w"]:
+def _sample(volume: Float[np.ndarray, "x y z"], position_mm: Float[np.ndarray, "3 h w"]) -> Float[np.ndarray, "h w"]:
     """The volume at the given positions, by linear interpolation; 0 beyond its edge."""
     corner = np.array([ORIGIN_MM[0], ORIGIN_MM[1], SLAB_MM[0]])
     return ndimage.map_coordinates(volume, position_mm - corner[:, None, None], order=1, output=np.float64)

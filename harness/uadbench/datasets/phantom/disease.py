@@ -97,9 +97,7 @@ def _push(
     return -length * (pixel_grid() - centre[:, None, None]) / np.maximum(radius, 1e-9)
 
 
-def _core(
-    patient: Patient, generator: np.random.Generator, core: Bool[np.ndarray, "h w"]
-) -> Float[np.ndarray, "h w"]:
+def _core(patient: Patient, generator: np.random.Generator, core: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """Brightness inside the mass, between fluid and grey matter, with a rim as bright as white matter in half."""
     brightness = generator.uniform(0.65, 1.05) * patient.appearance.grey
     plain = brightness + 1.5 * patient.texture + 0.05 * random_field(generator, 2.5)

@@ -29,9 +29,7 @@ def random_velocity(generator: np.random.Generator, sigma_px: float, rms_px: flo
     return rms_px * np.stack([random_field(generator, sigma_px) for _ in range(2)])
 
 
-def pull(
-    image: Float[np.ndarray, "*c h w"], displacement: Float[np.ndarray, "2 h w"]
-) -> Float[np.ndarray, "*c h w"]:
+def pull(image: Float[np.ndarray, "*c h w"], displacement: Float[np.ndarray, "2 h w"]) -> Float[np.ndarray, "*c h w"]:
     """The image, or each of a stack of images, read at p + d(p) by linear interpolation."""
     where = pixel_grid() + displacement
     flat = image.reshape(-1, SIZE, SIZE)

@@ -77,9 +77,7 @@ def _read(folder: Path, tissue: str) -> Float32[np.ndarray, "x y z"]:
     return np.asarray(nibabel.Nifti1Image.from_filename(path).dataobj[:, :, low:high], dtype=np.float32)
 
 
-def _ventricles(
-    csf: Float[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]
-) -> Float32[np.ndarray, "x y z"]:
+def _ventricles(csf: Float[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]) -> Float32[np.ndarray, "x y z"]:
     """The two lateral ventricles: the largest bodies of CSF deep in the brain and off the midline."""
     x, y, z = np.ogrid[tuple(slice(0, n) for n in csf.shape)]
     x, y, z = x + ORIGIN_MM[0], y + ORIGIN_MM[1], z + SLAB_MM[0]
