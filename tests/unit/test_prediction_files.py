@@ -10,6 +10,7 @@ from disk import largest_file
 
 from uadbench.errors import EnvironmentProblemError, InvalidDataError
 from uadbench.files import predictions as file_format
+from uadbench.files.digest import canonical_json
 from uadbench.files.images import open_images
 from uadbench.files.predictions import PredictionWriter, open_predictions
 from uadbench.scoring import score
@@ -161,3 +162,90 @@ def test_predictions_that_name_no_method_are_scored_all_the_same(tmp_path, toy, 
 def test_the_same_predictions_make_the_same_bytes(tmp_path, images, predictions):
     again = factories.toy_predictions(tmp_path / "again.h5", images)
     assert again.read_bytes() == predictions.read_bytes()
+
+
+def resealed(path, monkeypatch):
+    """Seal the file as another writer could, whatever is in it."""
+    with monkeypatch.context() as patch, edited(path) as file:
+        patch.setattr(file_format, "_finite", lambda dataset, rows: dataset[rows])
+        file.attrs["seal"], file.attrs["distinct_values"] = file_format._digest(file)
+
+
+def replaced(file, name, **how):
+    """The data set under `name` written anew."""
+    data = file[name][:]
+    del file[name]
+    file.create_dataset(name, data=data, **how)
+
+
+@pytest.mark.parametrize("kind", [h5py.ExternalLink, h5py.SoftLink])
+def test_maps_that_lie_behind_a_link_are_refused(kind, predictions, toy, monkeypatch):
+    with edited(predictions) as file:
+        del file["test/maps"]
+        file["test/maps"] = (
+            h5py.ExternalLink(toy.truth, "test/masks") if kind is h5py.ExternalLink else kind("/val/maps")
+        )
+    resealed(predictions, monkeypatch)
+    with pytest.raises(InvalidDataError, match=r"/test/maps is a link\. Store the data itself there"):
+        open_predictions(predictions)
+
+
+def test_maps_that_are_a_view_of_the_truth_file_are_refused(predictions, toy, monkeypatch):
+    with edited(predictions) as file:
+        layout = h5py.VirtualLayout(file["test/maps"].shape, np.float32)
+        layout[:] = h5py.VirtualSource(str(toy.truth), "test/masks", layout.shape)
+        del file["test/maps"]
+        file["test"].create_virtual_dataset("maps", layout)
+    resealed(predictions, monkeypatch)
+    with pytest.raises(InvalidDataError, match="/test/maps is stored outside the file"):
+        open_predictions(predictions)
+
+
+@pytest.mark.parametrize("how", [{"external": "elsewhere.raw"}, {"compression": "lzf"}])
+def test_maps_in_another_file_or_behind_another_filter_are_refused(how, predictions, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with edited(predictions) as file:
+        replaced(file, "test/maps", **how)
+    with pytest.raises(InvalidDataError, match="/test/maps is stored outside the file or by a foreign filter"):
+        open_predictions(predictions)
+
+
+def test_maps_that_were_never_written_are_refused_before_they_are_read(predictions):
+    with edited(predictions) as file:
+        del file["test/maps"]
+        file["test"].create_dataset("maps", (10**7, 128, 128), np.float32, chunks=(1, 128, 128))
+    with pytest.raises(InvalidDataError, match=r"/test/maps .* claims more than the file can hold"):
+        open_predictions(predictions)
+
+
+def test_a_group_within_a_split_is_refused(predictions):
+    with edited(predictions) as file:
+        file["test/deeper"] = file["test"]
+    with pytest.raises(InvalidDataError, match="/test/deeper is neither a split nor a column"):
+        open_predictions(predictions)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("test/maps", "float64"), ("val/scores", "float32")])
+def test_values_of_another_type_are_refused(name, kind, predictions, monkeypatch):
+    with edited(predictions) as file:
+        replaced(file, name, dtype=kind)
+    with pytest.raises(InvalidDataError, match=rf"{name} are {kind}, not float"):
+        open_predictions(predictions)
+
+
+@pytest.mark.parametrize("said", [{"seed": "3"}, {"seed": 1.5}, {"dataset": []}, {"params": 1}, {"title": "a" * 3000}])
+def test_provenance_of_another_shape_is_refused(said, predictions, monkeypatch):
+    with edited(predictions) as file:
+        file.attrs["provenance"] = canonical_json(said)
+    resealed(predictions, monkeypatch)
+    with pytest.raises(InvalidDataError, match=rf"the provenance says {next(iter(said))} = .* Give an? "):
+        open_predictions(predictions)
+
+
+@pytest.mark.parametrize("text", ['{"seed":0,"seed":1}', '{"params":{"a":NaN}}', "[]", '{"seed": 0}'])
+def test_provenance_that_is_no_canonical_json_is_refused(text, predictions, monkeypatch):
+    with edited(predictions) as file:
+        file.attrs["provenance"] = text
+    resealed(predictions, monkeypatch)
+    with pytest.raises(InvalidDataError, match=r"no canonical JSON object|not JSON compliant"):
+        open_predictions(predictions)

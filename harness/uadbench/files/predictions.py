@@ -5,7 +5,7 @@ sealed has another name (`.partial`) and is never scored.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from uadbench.errors import InvalidDataError
+from uadbench.files.containing import require_contained
 from uadbench.files.digest import canonical_json, digest_array, digest_texts
 from uadbench.files.layout import Draft, opened, read_texts, write_texts
 from uadbench.metrics.counting import DROPPED_BITS, KEY_LEVELS, rounded
@@ -23,6 +24,27 @@ from uadbench.types import Prediction
 SCHEMA = "uadbench-predictions-v1"
 PREDICTED_SPLITS = ("val", "test")
 FEW_LEVELS = 256
+_TYPES = {"maps": np.float32, "reconstructions": np.float32, "scores": np.float64}
+
+
+def _is_short_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 2000
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+# What boards and rows read of the provenance, which in a file from elsewhere is anybody's JSON.
+_STATED: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("seed", lambda value: type(value) is int and value >= 0, "a whole number from 0 on"),
+    ("dataset", _is_object, "an object"),
+    ("params", _is_object, "an object"),
+    *(
+        (key, _is_short_text, "a text of at most 2000 characters")
+        for key in ("method", "title", "paper", "code", "distribution", "distribution_version", "preset")
+    ),
+)
 
 
 class PredictionWriter:
@@ -199,16 +221,29 @@ def open_predictions(path: Path, *, verify: bool = True) -> PredictionFile:
     """
     path = Path(path)
     with opened(path, SCHEMA) as file:
+        require_contained(file)
         if "seal" not in file.attrs:
             raise InvalidDataError(
                 f"{path}: the file is not sealed; the run that wrote it did not finish. Run it again."
             )
-        seal, provenance = str(file.attrs["seal"]), json.loads(file.attrs["provenance"])
+        seal = str(file.attrs["seal"])
         distinct_values = int(file.attrs["distinct_values"])
+        splits = {split: _stored(path, file, split) for split in PREDICTED_SPLITS}
         if verify:
             _require_content(path, file, seal, distinct_values)
-        splits = {split: _stored(path, file, split) for split in PREDICTED_SPLITS}
+        provenance = _provenance(path, str(file.attrs["provenance"]))
         return PredictionFile(path, provenance, seal, distinct_values, splits)
+
+
+def _provenance(path: Path, text: str) -> dict[str, Any]:
+    """What the file says of its making, if it is said as our writer does: one canonical JSON object."""
+    found = json.loads(text)
+    if not isinstance(found, dict) or canonical_json(found) != text:
+        raise InvalidDataError(f"{path}: the provenance is no canonical JSON object. Write it by PredictionWriter.")
+    for key, fits, wanted in _STATED:
+        if key in found and not fits(found[key]):
+            raise InvalidDataError(f"{path}: the provenance says {key} = {str(found[key])[:80]!r}. Give {wanted}.")
+    return found
 
 
 def _require_content(path: Path, file: h5py.File, seal: str, stated: int) -> None:
@@ -234,5 +269,10 @@ def _stored(path: Path, file: h5py.File, split: str) -> StoredPredictions:
             f"{path}: {split} holds maps {maps.shape}, scores {scores.shape} and {len(ids)} ids, "
             "which disagree. Delete it and run again."
         )
+    for name, kind in _TYPES.items():
+        if name in group and group[name].dtype != kind:
+            raise InvalidDataError(
+                f"{path}: {split}/{name} are {group[name].dtype}, not {np.dtype(kind)}. Write them by PredictionWriter."
+            )
     _require_reconstructions(path, group, split, len(ids))
     return StoredPredictions(path, split, ids, scores, tuple(maps.shape[1:]), "reconstructions" in group)
