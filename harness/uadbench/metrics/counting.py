@@ -103,12 +103,47 @@ def tally(scores: Float[np.ndarray, " n"], labels: Bool[np.ndarray, " n"]) -> Ta
     return Tally(values, np.bincount(places, minlength=len(values)) - anomalous, anomalous)
 
 
-class PixelCounter:
-    """Counts rounded maps into healthy and anomalous pixels, block by block; counters of parts add up."""
+class _Span:
+    """Healthy and anomalous counts of a run of keys, which grows as keys come."""
 
     def __init__(self) -> None:
-        self._low = 0
-        self._counts = np.zeros((2, 0), np.int64)
+        self.low = 0
+        self.counts = np.zeros((2, 0), np.int64)
+
+    def add(self, some: Int32[np.ndarray, " p"], marked: Bool[np.ndarray, " p"] | None) -> None:
+        low, high = int(some.min()), int(some.max()) + 1
+        here = self.reserve(low, high)
+        places = some - np.int32(low)
+        self.counts[0, here] += np.bincount(places, minlength=high - low)
+        if marked is not None:
+            anomalous = np.bincount(places[marked], minlength=high - low)
+            self.counts[0, here] -= anomalous
+            self.counts[1, here] += anomalous
+
+    def reserve(self, low: int, high: int) -> slice:
+        """Where the keys from low to high - 1 are counted."""
+        size = self.counts.shape[1]
+        if not size or low < self.low or high > self.low + size:
+            new_low, new_high = (min(low, self.low), max(high, self.low + size)) if size else (low, high)
+            grown = np.zeros((2, new_high - new_low), np.int64)
+            grown[:, self.low - new_low : self.low - new_low + size] = self.counts if size else 0
+            self.low, self.counts = new_low, grown
+        return slice(low - self.low, high - self.low)
+
+    def tally(self) -> Tally:
+        """The counts so far."""
+        taken = np.flatnonzero(self.counts.any(axis=0))
+        return Tally(values_of(taken + self.low), self.counts[0, taken], self.counts[1, taken])
+
+
+class PixelCounter:
+    """Counts rounded maps into healthy and anomalous pixels, block by block; counters of parts add up.
+
+    Negative values are counted apart from the others: between the keys of -1e-3 and 1e-3 lie those of all tiny numbers.
+    """
+
+    def __init__(self) -> None:
+        self._negative, self._positive = _Span(), _Span()
 
     def add(self, maps: Float32[np.ndarray, "*s"], masks: Bool[np.ndarray, "*s"] | None = None) -> None:
         """Count pixels; without masks all are healthy."""
@@ -118,37 +153,30 @@ class PixelCounter:
             raise InvalidDataError(f"Maps of {flat.size} pixels and masks of {marked.size} differ. Give one size.")
         for start in range(0, len(flat), _BLOCK):
             block = keys(flat[start : start + _BLOCK])
-            low, high = int(block.min()), int(block.max()) + 1
-            self._reserve(low, high)
-            block = block - np.int32(low)
-            here = slice(low - self._low, high - self._low)
-            self._counts[0, here] += np.bincount(block, minlength=high - low)
-            if marked is not None:
-                anomalous = np.bincount(block[marked[start : start + _BLOCK]], minlength=high - low)
-                self._counts[0, here] -= anomalous
-                self._counts[1, here] += anomalous
-
-    def _reserve(self, low: int, high: int) -> None:
-        size = self._counts.shape[1]
-        if size and low >= self._low and high <= self._low + size:
-            return
-        new_low = min(low, self._low) if size else low
-        new_high = max(high, self._low + size) if size else high
-        grown = np.zeros((2, new_high - new_low), np.int64)
-        grown[:, self._low - new_low : self._low - new_low + size] = self._counts if size else 0
-        self._low, self._counts = new_low, grown
+            mask = None if marked is None else marked[start : start + _BLOCK]
+            negative = block < 0
+            if not negative.any():
+                self._positive.add(block, mask)
+                continue
+            for span, side in ((self._negative, negative), (self._positive, ~negative)):
+                if side.any():
+                    span.add(block[side], None if mask is None else mask[side])
 
     def merge(self, other: "PixelCounter") -> None:
         """Add the counts of another part."""
-        size = other._counts.shape[1]
-        if size:
-            self._reserve(other._low, other._low + size)
-            self._counts[:, other._low - self._low : other._low - self._low + size] += other._counts
+        for mine, theirs in ((self._negative, other._negative), (self._positive, other._positive)):
+            size = theirs.counts.shape[1]
+            if size:
+                here = mine.reserve(theirs.low, theirs.low + size)
+                mine.counts[:, here] += theirs.counts
 
     def tally(self) -> Tally:
         """The counts so far."""
-        taken = np.flatnonzero(self._counts.any(axis=0))
-        return Tally(values_of(taken + self._low), self._counts[0, taken], self._counts[1, taken])
+        below, above = self._negative.tally(), self._positive.tally()
+        healthy = np.concatenate([below.healthy, above.healthy])
+        return Tally(
+            np.concatenate([below.values, above.values]), healthy, np.concatenate([below.anomalous, above.anomalous])
+        )
 
 
 def merged(counters: Iterable[PixelCounter]) -> PixelCounter:
