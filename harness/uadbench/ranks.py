@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from uadbench.errors import InvalidDataError
 
 ALPHA = 0.05
-_ROUNDING = 1e-12
+_ROUNDING = 1e-7  # draws are stored to seven decimals: a smaller difference has no standard error to be measured by
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ def level_with_leader(values: Float[np.ndarray, " k"], draws: Sequence[Sequence[
 def p_values(values: Float[np.ndarray, " k"], draws: Sequence[Sequence[float]]) -> Float[np.ndarray, "k k"]:
     """Two-sided p of every pair: z = difference of values / bootstrap standard error of the difference, in [0, 1].
 
-    A difference of zero has p = 1 even where the standard error is zero too (identical predictions); a constant
-    difference other than zero has p = 0.
+    A difference below 1e-7 has p = 1 even where the standard error is zero too (identical predictions); a larger one
+    that is the same in every draw has p = 0.
 
     Raises:
         InvalidDataError: Methods with different numbers of draws.

@@ -89,3 +89,8 @@ def test_a_single_method_is_first_and_no_method_is_no_rank():
 def test_draws_of_other_resamples_are_refused():
     with pytest.raises(InvalidDataError, match="same resamples"):
         rank_intervals(np.array([0.1, 0.2]), [factories.draws(0.1), factories.draws(0.2, count=50)])
+
+
+def test_a_difference_below_what_draws_are_stored_to_is_a_tie():
+    draws = factories.draws(0.4)
+    assert texts([0.4 + 1e-9, 0.4], [draws, draws]) == ["1-2", "1-2"]
