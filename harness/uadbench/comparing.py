@@ -10,7 +10,7 @@ from uadbench.files.truth import TruthFile
 from uadbench.intervals import percentile_interval, resample_counts
 from uadbench.measures import MEASURES, strata
 from uadbench.protocols import Protocol
-from uadbench.scoring import FEWEST_SUBJECTS, evidence_of
+from uadbench.scoring import enough_subjects, evidence_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,7 @@ def compare(
                 one, two = (MEASURES[metric](stratum) for stratum in pair)
             except UndefinedMetricError:
                 continue
-            anomalous = len(set(sides[0].subject_of[one.rows & truth["test"].labels]))
-            enough = anomalous >= FEWEST_SUBJECTS
+            enough = enough_subjects(sides[0], one)
             low, high = percentile_interval(one.draws - two.draws) if enough else (None, None)
             differences.append(Difference(pair[0].name, metric, one.value, two.value, low, high))
     return differences

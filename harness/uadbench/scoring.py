@@ -144,9 +144,7 @@ def _value(metric: str, stratum: Stratum) -> tuple[Value, Measured | None]:
         return Value(metric=metric, stratum=stratum.name, value=None, undefined=str(error)), None
     rows = measured.rows
     subjects = len(set(evidence.subject_of[rows]))
-    anomalous = len(set(evidence.subject_of[rows & evidence.truth.labels]))
-    enough = (anomalous or subjects) >= FEWEST_SUBJECTS  # a metric on healthy images alone counts these
-    low, high = percentile_interval(measured.draws) if enough else (None, None)
+    low, high = percentile_interval(measured.draws) if enough_subjects(evidence, measured) else (None, None)
     return Value(
         metric=metric,
         stratum=stratum.name,
@@ -158,6 +156,15 @@ def _value(metric: str, stratum: Stratum) -> tuple[Value, Measured | None]:
         cases=measured.cases,
         details=measured.details,
     ), measured
+
+
+def enough_subjects(evidence: Evidence, measured: Measured) -> bool:
+    """Whether a metric's images are of enough anomalous subjects for an interval; of healthy ones where it has these.
+
+    Source: protocols, "Statistics".
+    """
+    anomalous = len(set(evidence.subject_of[measured.rows & evidence.truth.labels]))
+    return (anomalous or len(set(evidence.subject_of[measured.rows]))) >= FEWEST_SUBJECTS
 
 
 def _incomplete(rules: Protocol, have: tuple[int, int]) -> list[Value]:

@@ -1,5 +1,7 @@
 """Comparing: differences on the same resampled subjects."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scenes import constant, noise, oracle, scene
@@ -7,8 +9,10 @@ from scenes import constant, noise, oracle, scene
 from uadbench.comparing import Difference, compare
 from uadbench.errors import InvalidDataError
 from uadbench.files.predictions import open_predictions
-from uadbench.intervals import percentile_interval
+from uadbench.intervals import percentile_interval, resample_counts
+from uadbench.measures import MEASURES, strata
 from uadbench.protocols import METRICS
+from uadbench.scoring import evidence_of
 
 TWO = {"square": "mask", "disc": "mask"}
 
@@ -93,3 +97,23 @@ def test_incomplete_predictions_are_refused(tmp_path):
     whole, part = place.predict(oracle, "a"), place.predict(oracle, "b", order=slice(0, 5))
     with pytest.raises(InvalidDataError, match=r"5 of 6 images of val are predicted\. Predict all of them"):
         compare(place.rules, place.dataset, place.known, open_predictions(whole), open_predictions(part))
+
+
+def test_metrics_of_healthy_images_alone_have_an_interval_here_as_in_scoring(tmp_path):
+    def copied(images, truth):
+        return replace(noise(1)(images, truth), reconstructions=images.pixels)
+
+    place = scene(tmp_path)
+    result = place.score(place.predict(copied)).get("recon_mae")
+    one = compared(place, copied, copied)["all", "recon_mae"]
+    assert (one.low, one.high) == (result.low, result.high) == (0, 0)
+
+
+def test_a_resample_without_a_box_to_find_has_no_value_whatever_was_found(tmp_path):
+    place = scene(tmp_path, {"square": "box"}, each=1)
+    files = [open_predictions(place.predict(paint, name)) for name, paint in (("a", oracle), ("b", noise(1, lift=0)))]
+    sides = [evidence_of(place.rules, place.dataset, place.known, one) for one in files]
+    weights = resample_counts(sides[0].subjects, 50, 0)
+    valueless = [np.isnan(MEASURES["box_iou_f1"](strata(one, weights, "all")[0]).draws) for one in sides]
+    assert valueless[0].any()
+    assert (valueless[0] == valueless[1]).all()

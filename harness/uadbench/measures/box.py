@@ -47,5 +47,7 @@ def box_iou_f1(stratum: Stratum) -> Measured:
     drawn = stratum.resampled(rows, counts)
     with np.errstate(invalid="ignore"):
         draws = 2 * drawn[:, 0] / (2 * drawn[:, 0] + drawn[:, 1] + drawn[:, 2])
+    # without a box to find there is no value, whatever was found: the draws of two methods stay paired
+    draws = np.where(drawn[:, 0] + drawn[:, 2] > 0, draws, np.nan)
     details = {"threshold": stratum.evidence.thresholds.frame5, "detected": float(true)}
     return Measured(float(2 * true / (2 * true + false + missed)), draws, rows, int(true + missed), details)
