@@ -73,19 +73,32 @@ def verify(bundle: Path, rules: Protocol, dataset: Dataset, truth: TruthFile) ->
 
 
 def _once_each(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """Two runs of one configuration and seed would count as two seeds."""
+    """Two runs of one configuration and seed, or one run relabelled with another seed, would count as two seeds."""
     first: dict[tuple[str, int], str] = {}
+    measured: dict[str, str] = {}
     for finding in findings:
-        if finding.result is None:
+        result = finding.result
+        if result is None:
             yield finding
             continue
-        key = finding.result.configuration, finding.result.seed
+        key = result.configuration, result.seed
         if key in first:
-            again = f"seed {key[1]} of {finding.result.method} is in {first[key]} already. Submit each seed once."
+            again = f"seed {key[1]} of {result.method} is in {first[key]} already. Submit each seed once."
             finding = replace(finding, problems=(*finding.problems, again))
         else:
             first[key] = finding.predictions
+            finding = _unlike(finding, result, measured)
         yield finding
+
+
+def _unlike(finding: Finding, result: Result, measured: dict[str, str]) -> Finding:
+    """The finding, with a problem if a stochastic method's run has the very numbers of a run seen before."""
+    numbers = result.configuration + result.model_dump_json(include={"values", "draws"})
+    other = measured.setdefault(numbers, finding.predictions)
+    if other == finding.predictions or not result.provenance.get("stochastic"):
+        return finding
+    same = f"seed {result.seed} of {result.method} has every number of {other}. Submit runs of different seeds."
+    return replace(finding, problems=(*finding.problems, same))
 
 
 def _find(bundle: Path, run: SubmittedRun, rules: Protocol, dataset: Dataset, truth: TruthFile) -> Finding:

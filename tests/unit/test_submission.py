@@ -9,8 +9,9 @@ import pytest
 
 from uadbench.board import Entry, leaderboard, markdown
 from uadbench.errors import InvalidDataError, UsageError
+from uadbench.files import predictions
 from uadbench.files.images import open_images
-from uadbench.files.predictions import PredictionWriter
+from uadbench.files.predictions import PredictionWriter, open_predictions
 from uadbench.files.results import read_record
 from uadbench.files.submission import DECLARATION, AcceptedRow, Submission, Submitter
 from uadbench.files.truth import open_truth
@@ -290,3 +291,31 @@ def read_submission_provenance(data):
 def test_a_submission_is_a_frozen_record(bundle):
     submission = read_submission(bundle)
     assert Submission.model_validate_json(submission.model_dump_json(by_alias=True)) == submission
+
+
+def relabelled(data, place, seed, stochastic):
+    """A sealed file with the maps of seed 0 that says it is of another seed."""
+    with PredictionWriter(place / f"run-{seed}.h5", {
+        **open_predictions(factories.toy_predictions(place / "made.h5", data[0])).provenance,
+        "seed": seed, "stochastic": stochastic,
+    }) as writer:  # fmt: skip
+        for split in ("val", "test"):
+            batch = data[0][split][: len(data[0][split])]
+            writer.append(split, batch.ids, Prediction(batch.pixels[:, 0], batch.pixels.mean(axis=(1, 2, 3))))
+    return Candidate(f"run-{seed}", writer.path, score(RULES, *data, writer.path))
+
+
+@pytest.mark.parametrize("stochastic", [True, False])
+def test_one_run_under_two_seeds_is_not_two_seeds_of_a_stochastic_method(stochastic, data, tmp_path):
+    pack([relabelled(data, tmp_path, seed, stochastic) for seed in (0, 1)], US, tmp_path / "twice")
+    said = [finding.problems for finding in verify(tmp_path / "twice", RULES, *data).findings]
+    same = "seed 1 of intensity has every number of predictions/run-0.h5. Submit runs of different seeds."
+    assert said == [(), (same,) if stochastic else ()]
+
+
+@pytest.mark.parametrize("said", [{"dataset": []}, {"seed": "one"}, {"params": None}])
+def test_odd_provenance_is_a_finding_and_no_crash(said, bundle, data):
+    with h5py.File(bundle / "predictions" / "run-0.h5", "r+") as file:
+        file.attrs["provenance"] = json.dumps(said, separators=(",", ":"))
+        file.attrs["seal"], _ = predictions._digest(file)
+    assert f"the provenance says {next(iter(said))} = " in problems(bundle, data)
