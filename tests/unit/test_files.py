@@ -291,3 +291,10 @@ def test_what_is_no_result_is_refused(content, tmp_path):
     shutil.rmtree(tmp_path)
     with pytest.raises(InvalidDataError, match=r"no such file"):
         read_result(path)
+
+
+def test_two_processes_may_write_one_record_at_once(tmp_path):
+    path = tmp_path / "result.json"
+    (tmp_path / "result.json.partial").write_text("what another process is writing")
+    write_text_atomically(path, "ours")
+    assert (path.read_text(), (tmp_path / "result.json.partial").exists()) == ("ours", True)

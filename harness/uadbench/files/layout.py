@@ -184,7 +184,7 @@ def space_checked(path: Path) -> Iterator[None]:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old one or the new one, never half of it."""
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # two processes may write the same record at once
     with space_checked(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ELSEWHERE = Failure(
+    kind="RunHeld",
+    sentence="Another process carries out this run now. Wait for it, then give the same command again.",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -121,6 +126,16 @@ def campaign(planned: Plan, store: Store, observer: Observer) -> ResultSet:
 
 
 def _attempt(run: Run, spec: RunSpec, rules: Rules, planned: Plan, truth: TruthFile, observer: Observer) -> Outcome:
+    with run.held() as mine:
+        if not mine:
+            return Outcome(run, spec, None, ELSEWHERE)
+        # another process may have finished it since the plan was made
+        failure = None if run.is_done else _carried_out(run, spec, planned, observer)
+    return Outcome(run, spec, None, failure) if failure else _scored(run, spec, rules, planned, truth)
+
+
+def _carried_out(run: Run, spec: RunSpec, planned: Plan, observer: Observer) -> Failure | None:
+    """Fit and predict in a process of its own, and record how it ended."""
     begun = RunRecord(schema="uadbench-run-v1", spec=spec, status="running", started=now())
     run.begin(begun)
     _notify("uadbench_run_started", {"run": run})
@@ -128,12 +143,12 @@ def _attempt(run: Run, spec: RunSpec, rules: Rules, planned: Plan, truth: TruthF
         timing = carry_out(run, spec, planned.paths.images, lambda progress: observer.progressed(spec, progress))
     except JobFailedError as error:
         run.write(begun.model_copy(update={"status": "failed", "failure": error.failure, "finished": now()}))
-        return Outcome(run, spec, None, error.failure)
+        return error.failure
     except KeyboardInterrupt:
         run.write(begun.model_copy(update={"status": "interrupted", "finished": now()}))
         raise
     run.write(_ended(begun, timing))
-    return _scored(run, spec, rules, planned, truth)
+    return None
 
 
 def _ended(begun: RunRecord, timing: Timing) -> RunRecord:

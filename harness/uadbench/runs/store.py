@@ -1,5 +1,6 @@
 """The store: one folder per run, with its record, log, sealed predictions and result. Nothing finished is ever lost."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from uadbench.errors import InvalidDataError, UadbenchError, UnknownNameError, UsageError
 from uadbench.files.digest import digest_json
-from uadbench.files.layout import write_text_atomically
+from uadbench.files.layout import space_checked, write_text_atomically
 from uadbench.files.results import Frozen, Result, read_record, read_result
 
 Status = Literal["running", "done", "failed", "interrupted"]
@@ -125,6 +126,28 @@ class Run:
             leftover.unlink(missing_ok=True)
         shutil.rmtree(self.folder / "work", ignore_errors=True)
         self.write(record)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[bool]:
+        """Keeps other processes from carrying out this run; False where one of them does it now.
+
+        The system frees it when the process ends, however it ends. Windows has no such lock, and there it is free.
+        """
+        with space_checked(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / "lock").open("w")
+        with lock:
+            try:
+                import fcntl
+
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except ImportError:
+                yield True
+                return
+            except BlockingIOError:
+                yield False
+                return
+            yield True
 
     @property
     def is_readable(self) -> bool:
