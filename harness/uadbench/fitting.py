@@ -12,6 +12,7 @@ from typing import Any
 
 from uadbench import __version__, plugins
 from uadbench.errors import ContractError, InvalidDataError
+from uadbench.files.digest import canonical_json
 from uadbench.files.images import Dataset, SplitSource, open_images
 from uadbench.files.layout import space_checked
 from uadbench.files.predictions import PREDICTED_SPLITS, PredictionWriter
@@ -59,11 +60,12 @@ def fit_predict(
 
     Raises:
         UsageError: Unknown method, preset or parameter.
-        ContractError: The plugin returned wrong shapes, or values that are not finite.
+        ContractError: A parameter cannot be recorded, or the plugin returned wrong shapes or values not finite.
         InvalidDataError: The images file breaks a rule, or is too small for the method.
     """
     registered = plugins.method(order.method)
     method = plugins.make(order.method, preset=order.preset, **(order.params or {}))
+    _require_plain(order.method, asdict(method))
     dataset = open_images(images)
     _require_size(registered.spec.name, registered.spec.min_size, dataset)
     require_device(order.device)
@@ -113,6 +115,17 @@ def checked(prediction: Prediction, images: Images) -> Prediction:
             f"{images.pixels.shape}. Return the shape of the images."
         )
     return prediction
+
+
+def _require_plain(name: str, params: Mapping[str, Any]) -> None:
+    """Refuses, before hours of fitting, parameters that the sealed file could not record."""
+    for key, value in params.items():
+        try:
+            canonical_json(value)
+        except (TypeError, ValueError) as error:
+            raise ContractError(
+                f"{name}.{key} is {value!r}, which cannot be recorded. Give finite numbers, texts, lists or mappings."
+            ) from error
 
 
 def _require_size(name: str, min_size: int, dataset: Dataset) -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from uadbench import plugins
 from uadbench.cli.running import _seeds
-from uadbench.errors import InvalidDataError, ParameterError, UnknownNameError, UsageError
+from uadbench.errors import ContractError, InvalidDataError, ParameterError, UnknownNameError, UsageError
 from uadbench.files.dataset import write_dataset
 from uadbench.files.images import open_images
 from uadbench.files.predictions import open_predictions
 from uadbench.files.truth import open_truth
+from uadbench.fitting import Order, fit_predict
 from uadbench.protocols import protocol_for
 from uadbench.runs.boards import BoardWriter
 from uadbench.runs.local import Silent, campaign, result_of
@@ -277,3 +278,31 @@ def test_odd_names_are_no_runs(name, store):
 def test_a_folder_without_a_record_is_refused(tmp_path):
     with pytest.raises(InvalidDataError, match=r"run.json: no such file"):
         _ = Run(tmp_path).record
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_not_made_again(data, store):
+    early = plan(wish("constant"), store, data)
+    campaign(plan(wish("constant"), store, data), store, Silent())
+    (run,) = store.runs()
+    before = run.predictions.stat().st_mtime_ns
+    assert campaign(early, store, Silent()).outcomes[0].result is not None
+    assert run.predictions.stat().st_mtime_ns == before
+
+
+def test_a_run_that_another_process_carries_out_is_left_to_it(data, store):
+    planned = plan(wish("constant"), store, data)
+    run = store.run(planned.todo[0])
+    with run.held() as mine:
+        (outcome,) = campaign(planned, store, Silent()).outcomes
+    assert mine
+    assert outcome.failure.sentence.startswith("Another process carries out this run now. Wait for it")
+    assert not run.log.exists()
+    assert campaign(planned, store, Silent()).outcomes[0].result is not None
+
+
+@pytest.mark.parametrize("value", [Path("a"), float("nan"), {1, 2}])
+def test_a_parameter_that_cannot_be_recorded_ends_a_run_before_it_fits(value, tmp_path, data):
+    order = Order("tunable", params={"anything": (value,)})
+    with pytest.raises(ContractError, match=r"tunable\.anything is .*, which cannot be recorded\. Give"):
+        fit_predict(order, find_dataset("toy-v1", data).images, tmp_path / "a.h5", workdir=tmp_path / "work")
+    assert not (tmp_path / "work").exists()
