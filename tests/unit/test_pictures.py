@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from uadbench.board import overlay, pictures
+from uadbench.board import pair, pictures
 from uadbench.board.drawing import OUTLINE, coloured, outlined, rim, small_png
 from uadbench.board.pictures import MOST_BYTES
 from uadbench.files.images import open_images
@@ -54,18 +54,27 @@ def test_without_masks_cases_are_ordered_by_score_among_healthy_images(tmp_path)
     assert [picture.value for picture in found] == [1.0, 1.0, 1.0]
 
 
-def test_an_overlay_keeps_the_image_at_low_and_is_brightest_at_high():
+def drawn_pair(image, anomaly_map, low, high):
+    """The image and the overlay of a drawn pair, at the size of the map."""
+    shown = np.asarray(Image.open(io.BytesIO(pair(image, anomaly_map, low, high))))
+    assert shown.shape == (512, 1024, 3)
+    return np.split(shown[:: 512 // len(anomaly_map), :: 512 // len(anomaly_map)], 2, axis=1)
+
+
+def test_a_pair_keeps_the_image_at_low_and_is_brightest_at_high():
     image = np.full((1, 4, 4), 0.5, np.float32)
     anomaly_map = np.zeros((4, 4), np.float32)
     anomaly_map[1, 2] = 3.0
-    shown = np.asarray(Image.open(io.BytesIO(overlay(image, anomaly_map, 0.0, 3.0))))
+    plain, shown = drawn_pair(image, anomaly_map, 0.0, 3.0)
+    assert (plain == 128).all()
     assert shown[0, 0].tolist() == [128, 128, 128]
     assert shown[1, 2].astype(int).sum() > 600
 
 
-def test_an_overlay_of_a_constant_map_is_the_image():
+def test_a_pair_of_a_constant_map_is_the_image_twice():
     image = np.full((3, 4, 4), 0.5, np.float32)
-    shown = np.asarray(Image.open(io.BytesIO(overlay(image, np.ones((4, 4), np.float32), 1.0, 1.0))))
+    plain, shown = drawn_pair(image, np.ones((4, 4), np.float32), 1.0, 1.0)
+    assert (plain == 128).all()
     assert (shown == 128).all()
 
 

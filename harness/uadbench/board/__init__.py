@@ -2,7 +2,7 @@
 
 from uadbench.board.captions import Caption, caption
 from uadbench.board.citing import bibtex
-from uadbench.board.drawing import overlay
+from uadbench.board.drawing import pair
 from uadbench.board.facts import Facts, facts_of
 from uadbench.board.page import render_page, write_board
 from uadbench.board.pictures import Picture, pictures
@@ -12,5 +12,5 @@ from uadbench.board.rows import Cell, Entry, Leaderboard, Row, group, leaderboar
 from uadbench.board.tables import latex, markdown, terminal_table
 
 __all__ = ["Caption", "Cell", "Entry", "Facts", "Leaderboard", "Picture", "Row", "bibtex", "caption", "comma_separated",
-           "facts_of", "group", "latex", "leaderboard", "markdown", "overlay", "paragraph", "pictures", "render_page",
+           "facts_of", "group", "latex", "leaderboard", "markdown", "pair", "paragraph", "pictures", "render_page",
            "terminal_table", "write_board"]  # fmt: skip

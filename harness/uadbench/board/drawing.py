@@ -20,9 +20,14 @@ _PALETTES = (256, 96, 48, 24)
 _SHRINKING = 0.8
 
 
-def overlay(image: Pixels, anomaly_map: Float[np.ndarray, "h w"], low: float, high: float) -> bytes:
-    """PNG of the image under its anomaly map; `low` and below is clear, `high` and above brightest."""
-    return _png(Image.fromarray(veiled(image, anomaly_map, low, high)))
+def pair(image: Pixels, anomaly_map: Float[np.ndarray, "h w"], low: float, high: float) -> bytes:
+    """PNG of the image beside itself under its map, each enlarged by a whole number to at most 512 pixels a side.
+
+    Of the map `low` and below is clear, `high` and above brightest.
+    """
+    both = np.concatenate([grey(image), veiled(image, anomaly_map, low, high)], axis=1)  # 2 x (h, w, 3) -> (h, 2w, 3)
+    times = max(1, 512 // max(anomaly_map.shape))
+    return _png(Image.fromarray(both.repeat(times, axis=0).repeat(times, axis=1)))
 
 
 def grey(image: Pixels) -> Colours:

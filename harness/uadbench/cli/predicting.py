@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run")
 @click.argument("image")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Where to write the PNG; default: beside you, IMAGE-METHOD.png."
-)
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write the PNG; default: IMAGE-METHOD.png here.")
 @click.option(
     "--divide-by",
     type=float,
@@ -26,13 +24,13 @@ if TYPE_CHECKING:
 )
 @click.option("--device", default="cpu", show_default=True)
 def predict(run: str, image: str, out: Path | None, divide_by: float | None, device: str) -> None:
-    """Draw the anomaly map of IMAGE, a picture file or the id of a test image, with the fitted RUN.
+    """Draw IMAGE, a picture file or the id of a test image, beside itself under its anomaly map by the fitted RUN.
 
     For research only, not for diagnosis.
     """
     import numpy as np
 
-    from uadbench.board import overlay
+    from uadbench.board import pair
     from uadbench.cli.finding import dataset_of, run_of
     from uadbench.errors import InvalidDataError
     from uadbench.files.predictions import open_predictions
@@ -53,11 +51,9 @@ def predict(run: str, image: str, out: Path | None, divide_by: float | None, dev
     from uadbench.files.layout import space_checked
 
     with space_checked(target):
-        target.write_bytes(
-            overlay(images.pixels[0], prediction.maps[0], low, max(high, float(prediction.maps[0].max())))
-        )
-    below = float((val.scores < prediction.scores[0]).mean())
-    click.echo(f"score {prediction.scores[0]:.6g}, above {below:.0%} of {len(val)} healthy validation images\n{target}")
+        target.write_bytes(pair(images.pixels[0], prediction.maps[0], low, max(high, float(prediction.maps[0].max()))))
+    below = int((val.scores < prediction.scores[0]).sum())
+    click.echo(f"score {prediction.scores[0]:.6g}, above {below} of {len(val)} healthy validation images\n{target}")
 
 
 def _predicted(run: Run, images: Images, device: str) -> Prediction:
