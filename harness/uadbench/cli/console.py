@@ -16,16 +16,19 @@ PIPED_WIDTH = 160
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; text is shown as it is, never as markup."""
+    """Print a title and a table; text is shown as it is, never as markup, and folded rather than cut."""
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for place, column in enumerate(columns):
-        table.add_column(column, no_wrap=place == 0)
+        table.add_column(column, no_wrap=place == 0, overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    console().print(table)
+    terminal = console()
+    if title:
+        terminal.print(escape(title), style="italic", highlight=False)
+    terminal.print(table)
 
 
 def console(*, stderr: bool = False) -> Console:
