@@ -114,6 +114,12 @@ def test_a_run_is_scored_again_as_it_was(finished):
     assert scored == stored
 
 
+def test_a_metric_without_a_value_is_a_line_with_its_reason(finished):
+    said = finished("score", "intensity")
+    assert "no value in all: recon_ssim, " in said
+    assert said.count("the method returns no reconstructions") == 1
+
+
 def test_two_runs_are_compared(finished):
     said = finished("compare", "intensity", "constant")
     assert "A - B" in said

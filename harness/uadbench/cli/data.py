@@ -103,8 +103,12 @@ def show_(name: str, ids: str | None, as_json: bool) -> None:
         ("split", "pathology", "annotation", "images", "subjects"),
         [tuple(str(cell) for cell in row) for row in counts],
     )
-    for what in ("licence", "citation", "spacing_mm", "preprocessing", "notes"):
-        click.echo(f"{what}: {card[what]}")
+    for what in ("licence", "citation", "spacing_mm"):
+        click.echo(f"{what}: {'not stated' if card[what] in (None, '') else card[what]}")
+    for step in card["preprocessing"]:
+        click.echo(f"{step.get('step')}: {', '.join(f'{key} {step[key]}' for key in step if key != 'step')}")
+    for note in card["notes"]:
+        click.echo(f"note: {note}")
     return click.echo(f"identity: {digests['identity']}\npixels: {digests['pixels']}")
 
 

@@ -41,7 +41,9 @@ def score(
         if as_json:
             click.echo(result.model_dump_json(by_alias=True, indent=1))
             continue
-        _print(_title(result), (value for value in result.values if strata or value.stratum == "all"))
+        values = [value for value in result.values if strata or value.stratum == "all"]
+        _print(_title(result), (value for value in values if not value.undefined))
+        _say_undefined(values)
         _warn(result.warnings)
         if perceptual:
             _print_perceptual(name, result, rules)
@@ -68,6 +70,18 @@ def _print(title: str, values: Iterable[Value]) -> None:
             for value in values
         ],
     )
+
+
+def _say_undefined(values: Iterable[Value]) -> None:
+    """One line per reason; a metric without a value in all images is not named again for each pathology."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for value in values:
+        if value.undefined:
+            reason = value.undefined.removeprefix(f"{value.metric}: ")
+            if value.metric not in reasons.get(("all", reason), ()):
+                reasons.setdefault((value.stratum, reason), []).append(value.metric)
+    for (stratum, reason), metrics in reasons.items():
+        click.echo(f"no value in {stratum}: {', '.join(metrics)}: {reason}")
 
 
 def _warn(warnings: Iterable[str]) -> None:
