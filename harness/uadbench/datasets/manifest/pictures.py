@@ -38,7 +38,8 @@ def read_grey(raw: bytes, where: str) -> UInt[np.ndarray, "h w"]:
             grey = np.asarray(picture if deep or mode == "F" else picture.convert("L"))
     except (*_UNREADABLE, Image.DecompressionBombError) as error:
         raise InvalidDataError(
-            f"{where}: not a readable picture ({error}). It is truncated, too large or no picture; replace it."
+            f"{where}: not a readable picture ({type(error).__name__}). It is truncated, too large or no picture; "
+            "replace it."
         ) from error
     if pages > 1 or mode == "F" or (deep and not 0 <= grey.min() <= grey.max() <= 65535):
         raise InvalidDataError(f"{where}: {pages} pages of mode {mode!r}. Store one page of 8 or 16 bits.")
