@@ -21,7 +21,7 @@ import click
 def submit(
     runs: tuple[str, ...], *, folder: Path, submitter: str, paper: str, code: str, licence: str, declare: bool
 ) -> None:
-    """Pack finished RUNs (all seeds of a method, under one protocol) into a bundle."""
+    """Pack finished RUNs (all seeds of one or more methods, under one protocol) into a bundle."""
     from uadbench.cli.finding import dataset_of, run_of
     from uadbench.errors import UsageError
     from uadbench.files.submission import DECLARATION, Submitter
@@ -46,7 +46,7 @@ def submit(
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--accept", "rows", type=click.Path(path_type=Path), help="Append the re-scored rows to this folder.")
+@click.option("--accept", "rows", type=click.Path(path_type=Path), help="Write the re-scored rows into this folder.")
 def verify(bundle: Path, rows: Path | None) -> None:
     """Re-score BUNDLE from the truth file and compare with what it claims. Exit code 3 if anything differs."""
     from uadbench.cli.finding import dataset_of
