@@ -251,8 +251,12 @@ def test_a_damaged_prediction_file_does_not_end_the_board_of_the_others(carried_
 
 def test_a_run_is_found_by_folder_id_and_start(carried_out, store):
     (outcome,) = carried_out("constant").outcomes
-    for name in (str(outcome.run.folder), outcome.run.id, "constant-quick"):
+    for name in (str(outcome.run.folder), outcome.run.id, "constant-quick", "toy-v1/constant"):
         assert store.find(name).folder == outcome.run.folder
+
+
+def test_a_campaign_is_shown_in_one_short_line(carried_out):
+    assert repr(carried_out("constant")) == "<1 results and 0 failures on toy-v1>"
 
 
 def test_a_run_found_by_the_folder_one_stands_in_has_its_name(carried_out, store, monkeypatch):

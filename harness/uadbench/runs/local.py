@@ -47,6 +47,9 @@ class ResultSet:
     protocol: Rules
     outcomes: tuple[Outcome, ...]
 
+    def __repr__(self) -> str:
+        return f"<{len(self.results)} results and {len(self.failures)} failures on {self.protocol.dataset}>"
+
     @property
     def results(self) -> tuple[Result, ...]:
         """The results of the runs that ended well."""

@@ -199,7 +199,7 @@ class Store:
         return [run for run in self.runs(dataset) if run.is_done]
 
     def find(self, name: str) -> Run:
-        """The run that a user means: a folder, a run's id, or the start of an id that fits one run only.
+        """The run that a user means: a folder, or the start of an id (also after `dataset/`) that fits one only.
 
         Raises:
             UnknownNameError: No run fits.
@@ -209,7 +209,9 @@ class Store:
         if (folder / "run.json").is_file():
             return Run(folder.resolve())
         runs = list(self.runs())
-        fitting = [run for run in runs if run.id == name] or [run for run in runs if run.id.startswith(name)]
+        dataset, _, start = name.rpartition("/")
+        fitting = [run for run in runs if run.id.startswith(start) and dataset in ("", run.folder.parent.name)]
+        fitting = [run for run in fitting if run.id == start] or fitting
         if not fitting:
             raise UnknownNameError("run", name, [run.id for run in runs], "uadbench list runs")
         if len(fitting) > 1:
