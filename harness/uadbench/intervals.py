@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
+FEWEST_SUBJECTS = 5  # below, no interval is shown
+
 Statistic = Callable[[Float[np.ndarray, "r k"], Float[np.ndarray, "r k"]], Float[np.ndarray, " r"]]
 
 

@@ -12,12 +12,10 @@ from uadbench.files.images import Dataset, open_images
 from uadbench.files.predictions import FEW_LEVELS, PredictionFile, open_predictions
 from uadbench.files.results import OVERALL, Curve, DatasetDigests, ProtocolDigest, Result, Value
 from uadbench.files.truth import TruthFile, open_truth
-from uadbench.intervals import percentile_interval, resample_counts
+from uadbench.intervals import FEWEST_SUBJECTS, percentile_interval, resample_counts
 from uadbench.measures import MEASURES, Measured, Stratum, strata
 from uadbench.metrics.curves import pr_curve, roc_curve
 from uadbench.protocols import Protocol
-
-FEWEST_SUBJECTS = 5
 
 
 def score(

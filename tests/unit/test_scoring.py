@@ -158,6 +158,14 @@ def test_the_rate_realised_on_healthy_test_images_is_reported_with_its_interval(
     assert details["realised_fpr_low"] < details["realised_fpr"] < details["realised_fpr_high"]
 
 
+@pytest.mark.parametrize(("each", "shown"), [(4, False), (5, True)])
+def test_the_rate_realised_on_few_healthy_subjects_has_no_interval(tmp_path, each, shown):
+    place = scene(tmp_path, each=each)
+    for metric in ("dice_at_fpr5", "recall_at_fpr5", "box_f1"):
+        details = place.score(place.predict(noise(5))).get(metric).details
+        assert ("realised_fpr" in details, "realised_fpr_low" in details) == (True, shown)
+
+
 def test_box_f1_of_files_is_box_f1_of_their_arrays(square):
     predictions = square.predict(noise(6, lift=3))
     value, (maps, _), truth = square.score(predictions).get("box_f1"), square.stored(predictions), square.truth

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from uadbench.errors import UndefinedMetricError
 from uadbench.evidence import HEALTHY, Evidence, groups
-from uadbench.intervals import per_subject, percentile_interval
+from uadbench.intervals import FEWEST_SUBJECTS, per_subject, percentile_interval
 from uadbench.metrics.counting import Tally, sum_of, tally
 from uadbench.metrics.region import Overlaps, sum_of_overlaps
 
@@ -115,11 +115,16 @@ class Stratum:
         return Measured(float(values.mean()), draws, rows, len(values))
 
     def share(self, rows: Rows, counts: Float[np.ndarray, "m 2"], name: str) -> dict[str, float]:
-        """The ratio of two summed counts under `name`, with its interval; empty where the second is 0."""
+        """The ratio of two summed counts under `name`, with its interval; empty where the second is 0.
+
+        Fewer than 5 subjects have no interval. Source: protocols, "Statistics".
+        """
         if not counts[:, 1].any():
             return {}
-        low, high = percentile_interval(ratio(self.resampled(rows, counts.astype(np.float64))))
         value = float(counts[:, 0].sum() / counts[:, 1].sum())
+        if len(set(self.evidence.subject_of[rows])) < FEWEST_SUBJECTS:
+            return {name: value}
+        low, high = percentile_interval(ratio(self.resampled(rows, counts.astype(np.float64))))
         return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 

@@ -22,10 +22,9 @@ from uadbench.files.images import Dataset
 from uadbench.files.predictions import PredictionFile
 from uadbench.files.results import Value
 from uadbench.files.truth import TruthFile
-from uadbench.intervals import per_subject, percentile_interval, resample_counts
+from uadbench.intervals import FEWEST_SUBJECTS, per_subject, percentile_interval, resample_counts
 from uadbench.measures.stratum import ratio
 from uadbench.protocols import Protocol
-from uadbench.scoring import FEWEST_SUBJECTS
 from uadbench.torch_support.weights import WeightsUsed, digest, folder
 from uadbench.types import Truth
 
