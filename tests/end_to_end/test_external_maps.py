@@ -27,13 +27,14 @@ class Outsider:
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr
 
-    def write_maps(self, folder, *, levels=None):
-        """Brightness as the map, read and written without uadbench."""
+    def write_maps(self, folder, *, levels=None, seed=0):
+        """Brightness as the map, with noise in seeds above 0, read and written without uadbench."""
         folder.mkdir()
+        noise = np.random.default_rng(seed)
         with h5py.File(self.home / "data" / "toy-v1.images.h5") as file:
             for split in ("val", "test"):
                 images = file[f"{split}/images"][:] * file[f"{split}/images"].attrs["scale"]
-                maps = np.floor(images * levels) if levels else images**2
+                maps = np.floor(images * levels) if levels else images**2 + seed * noise.random(images.shape)
                 for name, one in zip(file[f"{split}/ids"].asstr()[:], maps, strict=True):
                     np.save(folder / f"{name}.npy", one[0])
         return folder
@@ -51,8 +52,8 @@ def outsider(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     factories.toy_dataset(home / "data")
     one = Outsider(home)
-    maps = one.write_maps(home / "maps")
-    for seed in (0, 1):
+    for seed, folder in enumerate(("maps", "more-maps")):
+        maps = one.write_maps(home / folder, seed=seed)
         one.said = one.pack(maps, "--title", "Squared brightness", "--code", "v1", "--seed", seed)
     return one
 
