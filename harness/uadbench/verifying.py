@@ -153,7 +153,7 @@ def accept(verification: Verification, rows: Path) -> list[Path]:
             )
         accepted[path] = row
     for path, row in accepted.items():
-        write_text_atomically(path, row.model_dump_json(by_alias=True, indent=1) + "\n")
+        write_text_atomically(path, row.model_dump_json(by_alias=True) + "\n")
     return list(accepted)
 
 

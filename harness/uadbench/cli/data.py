@@ -35,6 +35,7 @@ def make(name: str, workers: int | None, folder: Path | None, force: bool) -> No
     import os
 
     from uadbench import plugins
+    from uadbench.cli.finding import is_kept
     from uadbench.errors import UsageError
     from uadbench.files.dataset import paths_in
     from uadbench.home import data_folder
@@ -43,10 +44,9 @@ def make(name: str, workers: int | None, folder: Path | None, force: bool) -> No
     if not spec.make:
         raise UsageError(f"Dataset {name!r} cannot be generated. It comes by `{spec.how}`.")
     target = folder or data_folder()
-    paths = paths_in(target, name)
-    if paths.images.is_file() and paths.truth.is_file() and not force:
-        click.echo(f"{name} is in {target} already. Use --force to make it again.")
+    if is_kept(name, target, force=force):
         return
+    paths = paths_in(target, name)
     _make(spec.make, name, target, workers or os.cpu_count() or 1)
     click.echo(f"{paths.images}\n{paths.truth}")
 

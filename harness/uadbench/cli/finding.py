@@ -3,6 +3,9 @@
 from functools import cache
 from pathlib import Path
 
+import click
+
+from uadbench.files.dataset import paths_in
 from uadbench.files.images import Dataset, open_images
 from uadbench.files.predictions import open_predictions
 from uadbench.files.results import Result
@@ -29,6 +32,15 @@ def dataset_of(name: str) -> tuple[Dataset, TruthFile]:
     """Images and truth of a dataset in the workspace."""
     paths = find_dataset(name, data_folder())
     return open_images(paths.images), open_truth(paths.truth)
+
+
+def is_kept(name: str, folder: Path, *, force: bool) -> bool:
+    """Whether a dataset is there already and may not be replaced; says so."""
+    paths = paths_in(folder, name)
+    kept = paths.images.is_file() and paths.truth.is_file() and not force
+    if kept:
+        click.echo(f"{name} is in {folder} already. Use --force to make it again.")
+    return kept
 
 
 def predictions_of(name: str) -> Path:

@@ -34,6 +34,7 @@ def import_() -> None:
 @click.option("--spacing-mm", type=float, help="Millimetres per pixel of the written images, if known.")
 @click.option("--note", "notes", multiple=True, help="What every board should say of the dataset; may be repeated.")
 @click.option("--to", "folder", type=click.Path(path_type=Path), help="Where to write; default: the data folder.")
+@click.option("--force", is_flag=True, help="Import it again although it is there.")
 def manifest(
     source: Path,
     *,
@@ -51,6 +52,7 @@ def manifest(
     spacing_mm: float | None,
     notes: tuple[str, ...],
     folder: Path | None,
+    force: bool,
 ) -> None:
     """Import SOURCE, a folder or zip of pictures with a manifest.csv.
 
@@ -58,14 +60,18 @@ def manifest(
     pathology, annotation, boxes (JSON list of [x, y, w, h] in pixels), mask (a path), patient_id and dup_group. Of
     split val only healthy pictures are kept; splits other than train, val and test are left out.
     """
+    from uadbench.cli.finding import is_kept
     from uadbench.datasets.manifest import ImportOptions, import_manifest
     from uadbench.home import data_folder
 
+    target = folder or data_folder()
+    if is_kept(name, target, force=force):
+        return
     options = ImportOptions(
         name=name, licence=licence, citation=citation, csv=csv, where=where, divide_by=divide_by, size=size,
         foreground=foreground, version=version, modality=modality, anatomy=anatomy, spacing_mm=spacing_mm, notes=notes,
     )  # fmt: skip
-    _show(name, import_manifest(source, folder or data_folder(), options))
+    _show(name, import_manifest(source, target, options))
 
 
 def _show(name: str, report: ImportReport) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,11 +65,22 @@ def _print(title: str, values: Iterable[Value]) -> None:
                 _interval(value.low, value.high),
                 str(value.images),
                 str(value.subjects),
-                value.undefined or ", ".join(f"{key} {number:.4g}" for key, number in value.details.items()),
+                value.undefined or _details(value.details),
             )
             for value in values
         ],
     )
+
+
+def _details(details: Mapping[str, float]) -> str:
+    """Details in one line; a rate with its interval behind it."""
+    words = []
+    for key, number in details.items():
+        if not key.endswith(("_low", "_high")):
+            low, high = details.get(f"{key}_low"), details.get(f"{key}_high")
+            interval = "" if low is None or high is None else f" ({_interval(low, high)})"
+            words.append(f"{key.replace('_', ' ')} {number:.4g}{interval}")
+    return ", ".join(words)
 
 
 def _say_undefined(values: Iterable[Value]) -> None:

@@ -16,6 +16,7 @@ from uadbench.cli.listing import as_json
 @click.option("--name", help="Name of the new dataset: letters, digits, dashes.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other anomalies.")
 @click.option("--to", "folder", type=click.Path(path_type=Path), help="Where to write; default: the data folder.")
+@click.option("--force", is_flag=True, help="Make it again although it is there.")
 @click.option("--list", "listing", is_flag=True, help="List the suites and make nothing.")
 @as_json
 def synthesise(
@@ -25,6 +26,7 @@ def synthesise(
     name: str | None,
     seed: int,
     folder: Path | None,
+    force: bool,
     listing: bool,
     as_json: bool,
 ) -> None:
@@ -32,6 +34,7 @@ def synthesise(
 
     Train and val stay those of SOURCE. Every corrupted image has an exact mask, boxes and its clean twin.
     """
+    from uadbench.cli.finding import is_kept
     from uadbench.datasets.synthetic import synthesise
     from uadbench.errors import UsageError
     from uadbench.files.images import open_images
@@ -42,8 +45,10 @@ def synthesise(
         return _list(as_json)
     if not source or not name:
         raise UsageError("Say from which dataset and under which name: `uadbench data synthesise SOURCE --name NEW`.")
-    found = find_dataset(source, data_folder())
-    paths = synthesise(found, suites, folder or data_folder(), name=name, seed=seed)
+    target = folder or data_folder()
+    if is_kept(name, target, force=force):
+        return None
+    paths = synthesise(find_dataset(source, data_folder()), suites, target, name=name, seed=seed)
     for note in open_images(paths.images, verify=False).card.notes:
         click.echo(note)
     return click.echo(f"{paths.images}\n{paths.truth}")
