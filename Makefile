@@ -16,7 +16,7 @@ run: install            ## install, make the phantom, run every installed method
 	$(BIN)/uadbench run --all
 
 test: develop           ## every test that needs neither a GPU nor the network
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: develop           ## style and types
 	$(BIN)/ruff check .

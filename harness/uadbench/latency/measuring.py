@@ -25,7 +25,7 @@ WARMUPS = 3
 
 # As in a run; and no setting or plugin of the pytest that a user may have around.
 _SET = {**ENVIRONMENT, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-_UNSET = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+_UNSET = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_XDIST_WORKER")
 
 Attempt = tuple[tuple[MethodLatency, ...], tuple[MethodFailure, ...]]
 
