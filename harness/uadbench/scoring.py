@@ -28,6 +28,7 @@ def score(
     Raises:
         InvalidDataError: Files of different datasets, a dataset that the protocol is not about, predictions of other
             images, or of another size.
+        UndefinedMetricError: A protocol with thresholds from healthy test images, and none in the test split.
     """
     rules = protocols.protocol(protocol) if isinstance(protocol, str) else protocol
     dataset = images if isinstance(images, Dataset) else open_images(images)

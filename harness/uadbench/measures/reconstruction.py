@@ -4,6 +4,7 @@ import numpy as np
 
 from uadbench.errors import UndefinedMetricError
 from uadbench.measures.stratum import Measure, Measured, Stratum
+from uadbench.metrics.reconstruction import WINDOW
 
 
 def mean_quality(name: str) -> Measure:
@@ -15,7 +16,9 @@ def mean_quality(name: str) -> Measure:
     def measure(stratum: Stratum) -> Measured:
         evidence = stratum.evidence.reconstructions
         if evidence is None:
-            raise UndefinedMetricError(f"{name}: the method returns no reconstructions.")
+            raise UndefinedMetricError(
+                f"{name}: the method returns no reconstructions, or the images are smaller than {WINDOW} pixels."
+            )
         images = np.flatnonzero(stratum.rows)
         return stratum.mean_of_cases(name, images, evidence.values[name][images])
 

@@ -10,7 +10,8 @@ A case is fitted once and shared by all checks; three checks fit again (seed, od
 slow methods short with `overrides`.
 """
 
+from uadbench.testing.blobs import MemorySource
 from uadbench.testing.case import Case, case
 from uadbench.testing.checks import Check, Outcome, check_method, checks
 
-__all__ = ["Case", "Check", "Outcome", "case", "check_method", "checks"]
+__all__ = ["Case", "Check", "MemorySource", "Outcome", "case", "check_method", "checks"]

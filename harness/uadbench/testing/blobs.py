@@ -7,7 +7,7 @@ from uadbench.types import Images
 WAVES = 4
 
 
-class Blobs:
+class MemorySource:
     """An `ImageSource` in memory. Every slice is a fresh copy, as from a file."""
 
     def __init__(self, images: Images) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from uadbench import plugins
 from uadbench.errors import ContractError, UadbenchError
 from uadbench.hookspecs import MethodSpec
-from uadbench.testing.blobs import Blobs, blobs, copied
+from uadbench.testing.blobs import MemorySource, blobs, copied
 from uadbench.types import Detector, FitContext, Images, Prediction
 
 TRAIN, VAL, TEST = 12, 4, 6
@@ -71,7 +71,7 @@ class Case:
         Raises:
             ContractError: It raised something that is no UadbenchError, or returned no detector.
         """
-        train, val = (Blobs(blobs(n, height, width, seed=n)) for n in (TRAIN, VAL))
+        train, val = (MemorySource(blobs(n, height, width, seed=n)) for n in (TRAIN, VAL))
         with tempfile.TemporaryDirectory() as workdir, self._speaking(f"fit ({TRAIN} images, {height} x {width})"):
             context = FitContext(seed=seed, device=self.device, precision="float32", workdir=Path(workdir))
             detector: Detector = method.fit(train, val, context)

@@ -7,6 +7,7 @@ from uadbench_autoencoders.ae_latent import LatentAutoencoder, LatentDetector, N
 
 from uadbench import FitContext, Images, Prediction, plugins
 from uadbench.errors import ParameterError
+from uadbench.testing import MemorySource
 
 
 def images(count: int, seed: int, shape: tuple[int, int, int] = (1, 48, 40)) -> Images:
@@ -15,21 +16,8 @@ def images(count: int, seed: int, shape: tuple[int, int, int] = (1, 48, 40)) -> 
     return Images(pixels, np.ones((count, *shape[1:]), bool), names, names)
 
 
-class Source:
-    """An ImageSource in memory."""
-
-    def __init__(self, held: Images) -> None:
-        self.held, self.shape = held, held.pixels.shape[1:]
-
-    def __len__(self) -> int:
-        return len(self.held)
-
-    def __getitem__(self, rows: slice) -> Images:
-        return self.held[rows]
-
-
 def fitted(folder, *, seed: int = 0, channels: int = 1) -> LatentDetector:
-    train, val = Source(images(9, 1, (channels, 48, 40))), Source(images(2, 2, (channels, 48, 40)))
+    train, val = MemorySource(images(9, 1, (channels, 48, 40))), MemorySource(images(2, 2, (channels, 48, 40)))
     context = FitContext(seed, "cpu", "float32", folder)
     return LatentAutoencoder(latent=4, epochs=2, batch=4).fit(train, val, context)
 

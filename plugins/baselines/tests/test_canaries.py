@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from uadbench import plugins
 from uadbench.errors import InvalidDataError, ParameterError
+from uadbench.testing import MemorySource
 from uadbench.types import FitContext, Images
 
 CANARIES = (
@@ -21,19 +22,6 @@ CANARIES = (
     "mean-residual",
     "pca-residual",
 )
-
-
-class Source:
-    """A split in memory."""
-
-    def __init__(self, images):
-        self.images, self.shape = images, images.pixels.shape[1:]
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, rows):
-        return self.images[rows]
 
 
 def healthy(n, seed, size=16, levels=256):
@@ -49,7 +37,7 @@ def healthy(n, seed, size=16, levels=256):
 def fitted(tmp_path):
     context = FitContext(seed=0, device="cpu", precision="float32", workdir=tmp_path)
     return lambda name, **params: plugins.make(name, **params).fit(
-        Source(healthy(10, seed=1)), Source(healthy(2, seed=2)), context
+        MemorySource(healthy(10, seed=1)), MemorySource(healthy(2, seed=2)), context
     )
 
 

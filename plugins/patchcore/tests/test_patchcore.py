@@ -10,6 +10,7 @@ from uadbench_patchcore.patchcore import PatchCore, PatchDetector
 
 from uadbench import FitContext, Images, Prediction, plugins
 from uadbench.errors import InvalidDataError, MissingWeightsError, ParameterError, UnknownNameError
+from uadbench.testing import MemorySource
 
 SMALL = {"size": 64, "coreset": 0.2}
 
@@ -20,23 +21,12 @@ def images(count: int, seed: int, shape: tuple[int, int, int] = (1, 48, 40)) -> 
     return Images(pixels, np.ones((count, *shape[1:]), bool), names, names)
 
 
-class Source:
-    """An ImageSource in memory."""
-
-    def __init__(self, held: Images) -> None:
-        self.held, self.shape = held, held.pixels.shape[1:]
-
-    def __len__(self) -> int:
-        return len(self.held)
-
-    def __getitem__(self, rows: slice) -> Images:
-        return self.held[rows]
-
-
 def fitted(folder, *, seed: int = 0, train: Images | None = None, **params) -> PatchDetector:
     train = train or images(4, 1)
     context = FitContext(seed, "cpu", "float32", folder)
-    return plugins.make("patchcore", **{**SMALL, **params}).fit(Source(train), Source(images(2, 2)), context)
+    return plugins.make("patchcore", **{**SMALL, **params}).fit(
+        MemorySource(train), MemorySource(images(2, 2)), context
+    )
 
 
 @pytest.fixture(scope="module")
