@@ -16,10 +16,15 @@ def mean_quality(name: str) -> Measure:
     def measure(stratum: Stratum) -> Measured:
         evidence = stratum.evidence.reconstructions
         if evidence is None:
-            raise UndefinedMetricError(
-                f"{name}: the method returns no reconstructions, or the images are smaller than {WINDOW} pixels."
-            )
+            raise UndefinedMetricError(f"{name}: {_missing(stratum)}")
         images = np.flatnonzero(stratum.rows)
         return stratum.mean_of_cases(name, images, evidence.values[name][images])
 
     return measure
+
+
+def _missing(stratum: Stratum) -> str:
+    small = min(stratum.evidence.truth.masks.shape[1:]) < WINDOW
+    return (
+        f"images below {WINDOW} pixels a side are not compared." if small else "the method returns no reconstructions."
+    )
