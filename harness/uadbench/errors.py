@@ -17,6 +17,14 @@ class RunFailedError(UadbenchError):
     """A method failed while fitting or predicting."""
 
 
+class TrainingDivergedError(RunFailedError):
+    """A loss that is not finite, or that grew beyond hope."""
+
+
+class DeviceMemoryError(RunFailedError):
+    """The device has too little memory for the batch; the sentence says which to try."""
+
+
 class UsageError(UadbenchError):
     """A name, parameter or option that does not exist or does not fit."""
 

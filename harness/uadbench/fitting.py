@@ -17,7 +17,7 @@ from uadbench.files.images import Dataset, SplitSource, open_images
 from uadbench.files.layout import space_checked
 from uadbench.files.predictions import PREDICTED_SPLITS, PredictionWriter
 from uadbench.torch_support.devices import require_device
-from uadbench.types import Detector, FitContext, Images, Prediction, Progress
+from uadbench.types import CHECKPOINT_SUFFIX, Detector, FitContext, Images, Prediction, Progress
 
 BATCH = 32
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "scikit-image", "torch", "timm", "h5py")
@@ -84,6 +84,8 @@ def fit_predict(
         for split in PREDICTED_SPLITS:
             for ids, prediction in predictions(detector, dataset[split], report, split):
                 writer.append(split, ids, prediction)
+    for checkpoint in workdir.glob(f"*{CHECKPOINT_SUFFIX}"):
+        checkpoint.unlink()
     return Timing(fitted - start, time.perf_counter() - fitted)
 
 

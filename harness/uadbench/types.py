@@ -118,12 +118,16 @@ def _silent(progress: Progress) -> None:
     """The default report: nobody listens."""
 
 
+CHECKPOINT_SUFFIX = ".checkpoint"
+
+
 @dataclass(frozen=True, slots=True)
 class FitContext:
     """What the harness gives a method beside the images.
 
     `seed` is the only source of randomness; `device` is a torch device string ("cpu", "cuda:0"); `precision` is
-    "float32" or "bfloat16"; `workdir` is an empty folder for temporary files.
+    "float32" or "bfloat16"; `workdir` is a folder for temporary files: empty, but for the `*.checkpoint` files that the
+    same run wrote before it was cut off.
     """
 
     seed: int

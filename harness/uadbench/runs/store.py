@@ -13,6 +13,7 @@ from uadbench.errors import InvalidDataError, UadbenchError, UnknownNameError, U
 from uadbench.files.digest import digest_json
 from uadbench.files.layout import space_checked, write_text_atomically
 from uadbench.files.results import Frozen, Result, read_record, read_result
+from uadbench.types import CHECKPOINT_SUFFIX
 
 Status = Literal["running", "done", "failed", "interrupted"]
 
@@ -121,11 +122,24 @@ class Run:
         write_text_atomically(self.folder / "run.json", record.model_dump_json(by_alias=True, indent=1) + "\n")
 
     def begin(self, record: RunRecord) -> None:
-        """Store the record of a run that starts now; what an unfinished run left behind goes."""
+        """Store the record of a run that starts now; what an unfinished run left behind goes.
+
+        Checkpoints of a run that was cut off stay: training goes on from them.
+        """
         for leftover in (self.predictions, self.folder / "result.json"):
             leftover.unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "work", ignore_errors=True)
+        for leftover in self._leftovers():
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         self.write(record)
+
+    def _leftovers(self) -> list[Path]:
+        """What lies in the work folder and is no checkpoint of a run that was cut off."""
+        found = list((self.folder / "work").glob("*"))
+        try:
+            cut_off = self.record.status in ("running", "interrupted")
+        except InvalidDataError:
+            cut_off = False
+        return [path for path in found if not (cut_off and path.suffix == CHECKPOINT_SUFFIX)]
 
     @contextlib.contextmanager
     def held(self) -> Iterator[bool]:

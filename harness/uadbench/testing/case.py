@@ -15,7 +15,7 @@ from uadbench.hookspecs import MethodSpec
 from uadbench.testing.blobs import MemorySource, blobs, copied
 from uadbench.types import Detector, FitContext, Images, Prediction
 
-TRAIN, VAL, TEST = 12, 4, 6
+TRAIN, VAL, TEST = 16, 4, 6
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,8 +2,12 @@
 
 import importlib.util
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from uadbench.errors import EnvironmentProblemError, MissingLibraryError, UsageError
+from uadbench.errors import DeviceMemoryError, EnvironmentProblemError, MissingLibraryError, UsageError
+
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # torch's words on CUDA, Linux and Windows
 
 
 def cuda_devices() -> tuple[str, ...]:
@@ -36,3 +40,21 @@ def require_device(device: str) -> None:
         raise EnvironmentProblemError(
             f"Device {device!r}: torch sees no such device. Use --device cpu, or see `uadbench doctor`."
         )
+
+
+@contextmanager
+def memory_checked(batch: int) -> Iterator[None]:
+    """Turns torch's refusal to allocate into one sentence with the batch to try.
+
+    Raises:
+        DeviceMemoryError: The device has too little memory.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in NO_MEMORY):
+            raise
+        smaller = f"Try a batch of {batch // 2}" if batch >= 4 else "Try smaller images"
+        raise DeviceMemoryError(
+            f"The device has too little memory for a batch of {batch}. {smaller}, or another device."
+        ) from error

@@ -1,95 +1,156 @@
-"""Training a network: seeded batches, one step per batch, progress per epoch, optional early stopping.
+"""Training a network: one seeded loop for every method; what a step does is the method's.
 
-What a step does is the method's: `gradient_step` is one optimiser on one loss; a method with two optimisers, or with
-a weight that changes over epochs, writes a function of its own.
+`gradient_step` is one optimiser on one loss; a method with several optimisers, or with a weight that changes over
+epochs, writes a step of its own. The loop shuffles, augments, validates, keeps a copy of the best weights, steps the
+schedulers, tells progress, and goes on exactly where a run that was cut off had its last checkpoint.
 """
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from uadbench.errors import InvalidDataError, ParameterError, RunFailedError
+from uadbench.errors import ParameterError
+from uadbench.torch_support.checkpoints import Checkpoint, Progressing
 from uadbench.torch_support.determinism import generator
-from uadbench.types import FitContext, Progress
+from uadbench.torch_support.devices import memory_checked
+from uadbench.torch_support.watching import Best, Told, checked
+from uadbench.types import FitContext
 
 Batch = Float[Tensor, "n c h w"]
-Step = Callable[[Batch, int], float]  # a batch and the epoch, from 0; returns the loss
+Step = Callable[[Batch, int], Tensor]  # a batch and the epoch, from 0; returns the loss, detached
 Loss = Callable[[Batch], Float[Tensor, ""]]
 Validate = Callable[[], float]
+Augment = Callable[[Batch, torch.Generator], Batch]
+MODES = ("train", "eval")
+RESIDENT = 0.5  # the share of a GPU's free memory that images may fill
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """How long to train and on how many images at once.
 
-    With a `validate` function, training stops after `patience` epochs without a lower value (0 = never) and the
-    network returns to its best epoch.
+    An epoch is one pass over the images, or `steps` batches where that is not 0. With a `validate` function, training
+    stops after `patience` epochs (0 = never) without a value lower by more than `min_delta`, and the network returns to
+    its best epoch. `mode` "eval" trains with frozen batch statistics and without sampling, as some published code does.
     """
 
     epochs: int
     batch: int
     patience: int = 0
+    min_delta: float = 0.0
+    steps: int = 0
+    mode: str = "train"
+    checkpoint_minutes: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 2 or self.patience < 0:
+        if self.epochs < 1 or self.batch < 2 or self.patience < 0 or self.steps < 0:
             raise ParameterError(
-                f"Schedule: epochs {self.epochs}, batch {self.batch}, patience {self.patience}. "
-                "Give epochs >= 1, batch >= 2 and patience >= 0."
+                f"Schedule: epochs {self.epochs}, batch {self.batch}, patience {self.patience}, steps {self.steps}. "
+                "Give epochs >= 1, batch >= 2, patience >= 0 and steps >= 0."
             )
+        if self.mode not in MODES:
+            raise ParameterError(f"Schedule: mode is {self.mode!r}. Give one of {', '.join(MODES)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """What is trained: the network, how one step changes it, and everything else that has a state.
+
+    A scheduler is stepped once per epoch; `ReduceLROnPlateau` with the value of `validate`, which it needs.
+    """
+
+    network: nn.Module
+    step: Step
+    optimisers: tuple[torch.optim.Optimizer, ...] = ()
+    schedulers: tuple[LRScheduler, ...] = ()
+    validate: Validate | None = None
 
 
 def train(
-    network: nn.Module,
-    step: Step,
+    learner: Learner,
     images: Batch,
     schedule: Schedule,
     context: FitContext,
-    validate: Validate | None = None,
+    *,
+    augment: Augment | None = None,
+    name: str = "training",
 ) -> None:
-    """Trains the network in place, in train mode, and leaves it in eval mode.
+    """Trains the network in place and leaves it in eval mode, at its best epoch if there is a `validate`.
 
-    `images` are ready for the network and may lie on the CPU; batches are drawn from the context's seed and moved to
-    its device. `validate` sees the network in eval mode, without gradients.
+    `images` are ready for the network and may lie on the CPU; they are kept on the device where they fit. Batches and
+    augmentation are drawn from the context's seed on the CPU, so that every device sees the same. `name` tells the
+    checkpoints of a method that trains more than once apart.
 
     Raises:
-        InvalidDataError: Fewer than two images.
-        RunFailedError: A loss that is not finite.
+        ParameterError: Fewer images than a batch holds.
+        TrainingDivergedError: A loss that is not finite, or grew a thousandfold.
+        DeviceMemoryError: The batch does not fit; the sentence says which to try.
     """
-    if len(images) < 2:
-        raise InvalidDataError(f"Training needs at least 2 images, not {len(images)}: batch statistics have no spread.")
-    order, best = generator(context.seed), _Best(schedule.patience)
-    for epoch in range(schedule.epochs):
-        network.train()
-        losses = [step(images[rows].to(context.device), epoch) for rows in _batches(len(images), schedule.batch, order)]
-        loss = _mean(losses, epoch)
-        network.eval()
-        context.report(Progress(epoch + 1, schedule.epochs, "epochs", f"loss {loss:.4g}"))
-        if validate is not None:
-            with torch.no_grad():
-                best.see(network, validate())
+    _require_batch(len(images), schedule.batch)
+    images, draws = _resident(images, context.device), generator(context.seed)
+    best, told = Best(schedule.patience, schedule.min_delta), Told(context, schedule.epochs)
+    state = Progressing(learner.network, (*learner.optimisers, *learner.schedulers), best, told, draws)
+    checkpoint = Checkpoint(state, context, name, schedule.epochs, (schedule.batch, len(images)))
+    start = checkpoint.resume()
+    with memory_checked(schedule.batch):
+        for epoch in range(start, schedule.epochs):
+            loss = _epoch(learner, _batches(images, schedule, draws), epoch, schedule.mode, augment, draws, context)
+            told.epoch(epoch, loss)
+            _judge(learner, best)
             if best.exhausted:
                 break
-    best.restore(network)
+            checkpoint.keep(epoch + 1, schedule.checkpoint_minutes)
+    best.restore(learner.network)
+    learner.network.eval()
 
 
-def gradient_step(loss: Loss, optimiser: torch.optim.Optimizer, context: FitContext) -> Step:
-    """One step of the optimiser down the loss of a batch, computed in the context's precision."""
+def gradient_step(
+    loss: Loss,
+    optimiser: torch.optim.Optimizer,
+    context: FitContext,
+    *,
+    clip_norm: float = 0.0,
+    compiled: bool = False,
+) -> Step:
+    """One step of the optimiser down the loss of a batch, computed in the context's precision.
 
-    def step(batch: Batch, _epoch: int) -> float:
+    `clip_norm` bounds the norm of all gradients together (0 = no bound); `compiled` runs the loss through
+    `torch.compile`, which pays for long trainings on a GPU.
+    """
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    computed: Loss = torch.compile(loss) if compiled else loss
+
+    def step(batch: Batch, _epoch: int) -> Tensor:
         optimiser.zero_grad(set_to_none=True)
         with autocast(context):
-            value = loss(batch)
+            value = computed(batch)
         value.backward()  # type: ignore[no-untyped-call]
+        if clip_norm:
+            nn.utils.clip_grad_norm_(weights, clip_norm)
         optimiser.step()
-        return value.item()
+        return value.detach()
 
     return step
+
+
+def mean_loss(loss: Loss, images: Batch, batch: int, context: FitContext) -> Validate:
+    """The mean of a loss over images, for `Learner.validate`; the random state is as before when it returns."""
+
+    def validate() -> float:
+        total = torch.zeros((), device=context.device)
+        with torch.random.fork_rng(devices=_drawing(context.device)), autocast(context):
+            for part in torch.split(images, batch):
+                total += loss(part.to(context.device)).float() * len(part)
+        return float(total) / len(images)
+
+    return validate
 
 
 def autocast(context: FitContext) -> AbstractContextManager:
@@ -98,42 +159,70 @@ def autocast(context: FitContext) -> AbstractContextManager:
     return torch.autocast(kind, torch.bfloat16, enabled=context.precision == "bfloat16")
 
 
-def _batches(count: int, size: int, order: torch.Generator) -> Iterator[Tensor]:
-    """Rows of every image once, shuffled. A last image alone joins the batch before: one image has no statistics."""
-    rows = torch.randperm(count, generator=order)
-    starts = list(range(0, count, size))
-    if count - starts[-1] == 1:
-        starts.pop()
-    return (rows[start:stop] for start, stop in zip(starts, [*starts[1:], count], strict=True))
+def _epoch(
+    learner: Learner,
+    batches: Iterator[Batch],
+    epoch: int,
+    mode: str,
+    augment: Augment | None,
+    draws: torch.Generator,
+    context: FitContext,
+) -> float:
+    """One pass; the mean loss. Losses stay on the device until its end, so that a GPU never waits for one."""
+    learner.network.train(mode == "train")
+    losses = []
+    for batch in batches:
+        moved = batch.to(context.device, non_blocking=True)
+        losses.append(learner.step(augment(moved, draws) if augment else moved, epoch))
+    learner.network.eval()
+    return checked(torch.stack(losses), epoch)
 
 
-def _mean(losses: list[float], epoch: int) -> float:
-    mean = sum(losses) / len(losses)
-    if not math.isfinite(mean):
-        raise RunFailedError(f"The loss is {mean} in epoch {epoch + 1}. Lower the learning rate, or use float32.")
-    return mean
+def _judge(learner: Learner, best: Best) -> None:
+    """Validate the epoch and step the schedulers."""
+    value = None
+    if learner.validate is not None:
+        with torch.no_grad():
+            value = learner.validate()
+        best.see(learner.network, value)
+    for scheduler in learner.schedulers:
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
+        elif value is not None:
+            scheduler.step(value)
 
 
-class _Best:
-    """The lowest validation value so far and the weights that gave it."""
+def _batches(images: Batch, schedule: Schedule, draws: torch.Generator) -> Iterator[Batch]:
+    """Every image once, shuffled; or as many shuffled passes as `steps` batches take."""
+    count, size = len(images), schedule.batch
+    passes = math.ceil(schedule.steps * size / count) if schedule.steps else 1
+    rows = torch.cat([torch.randperm(count, generator=draws) for _ in range(passes)])
+    if schedule.steps:
+        rows = rows[: schedule.steps * size]
+    starts = [*range(0, len(rows), size), len(rows)]
+    if len(rows) % size == 1:  # an image alone has no batch statistics: it joins the batch before
+        starts.pop(-2)
+    rows = rows.to(images.device)
+    return (images[rows[start:stop]] for start, stop in pairwise(starts))
 
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
-        self.value = math.inf
-        self.weights: dict[str, Tensor] | None = None
-        self.waited = 0
 
-    def see(self, network: nn.Module, value: float) -> None:
-        if value < self.value:
-            # a copy: state_dict() alone would go on training
-            self.value, self.weights, self.waited = value, copy.deepcopy(network.state_dict()), 0
-        else:
-            self.waited += 1
+def _resident(images: Batch, device: str) -> Batch:
+    """The images on the device, unless they would fill more than half of a GPU's free memory."""
+    if torch.device(device).type != "cuda":
+        return images
+    free, _ = torch.cuda.mem_get_info(device)
+    fits = images.numel() * images.element_size() <= RESIDENT * free
+    return images.to(device) if fits else images.pin_memory()
 
-    @property
-    def exhausted(self) -> bool:
-        return 0 < self.patience <= self.waited
 
-    def restore(self, network: nn.Module) -> None:
-        if self.weights is not None:
-            network.load_state_dict(self.weights)
+def _drawing(device: str) -> list[str]:
+    return [device] if torch.device(device).type == "cuda" else []
+
+
+def _require_batch(count: int, batch: int) -> None:
+    if count < batch:
+        raise ParameterError(
+            f"batch is {batch}, but there are only {count} training images. Give a batch of {count} or less."
+            if count > 1
+            else f"Training needs at least 2 images, not {count}: batch statistics have no spread."
+        )

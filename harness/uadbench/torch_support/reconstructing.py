@@ -1,0 +1,220 @@
+"""Methods that reconstruct: from images to a network's grid, to a residual, and back to the images' size.
+
+A method of this kind is a frozen dataclass with the fields of `Reconstructing`; `fit` and `restored` are its `fit` and
+`load`. What is its own: the network, the loss, and how an image is reconstructed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from uadbench.errors import InvalidDataError, ParameterError
+from uadbench.torch_support import saving
+from uadbench.torch_support.augmentation import Affine
+from uadbench.torch_support.determinism import deterministic, generator_of
+from uadbench.torch_support.residuals import Residual, residual
+from uadbench.torch_support.tensors import blocks, read, resized, to_array
+from uadbench.torch_support.training import Learner, Schedule, gradient_step, mean_loss, train
+from uadbench.types import FitContext, Images, ImageSource, Prediction
+
+Grid = Float[Tensor, "n c s s"]
+Draw = Callable[..., Float[Tensor, "n ..."]]  # draw(*shape): normal noise of that shape per image, from its own stream
+NetworkLoss = Callable[[Any, Grid], Float[Tensor, ""]]  # a network and a batch on its grid
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The intensities a network works on: from `low` to 1, where images go from 0 to 1."""
+
+    low: float
+
+    def to_grid(self, images: Float[Tensor, "n c h w"], size: int) -> Grid:
+        """Images in [0, 1] as squares of that side in this domain."""
+        return self.low + (1 - self.low) * resized(images, (size, size))
+
+    def to_unit(self, images: Grid) -> Grid:
+        """Back to [0, 1]; what lies outside is clipped."""
+        return ((images - self.low) / (1 - self.low)).clamp(0, 1)
+
+
+UNIT, SIGNED = Domain(0.0), Domain(-1.0)
+
+
+class Reconstructing(Protocol):
+    """What the method must have: a frozen dataclass whose fields include these.
+
+    `size` is the side of the grid; `residual` names the map; `block` is how many images are predicted at once: more
+    are faster together, but a single image then costs as much as a whole block.
+    """
+
+    size: int
+    residual: str
+    block: int
+
+    @property
+    def domain(self) -> Domain: ...
+
+    def network(self, channels: int) -> nn.Module: ...
+
+    def reconstruct(self, network: Any, images: Grid, draw: Draw) -> Grid: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a network learns from one loss: `validation` (None = keep the last epoch) chooses the best epoch."""
+
+    loss: NetworkLoss
+    optimiser: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    schedule: Schedule
+    scheduler: Callable[[torch.optim.Optimizer], LRScheduler] | None = None
+    validation: NetworkLoss | None = None
+    augment: bool = False
+    clip_norm: float = 0.0
+    compiled: bool = False
+
+
+def fit(
+    method: Reconstructing, training: Training, train_on: ImageSource, val: ImageSource, context: FitContext
+) -> "Reconstructor":
+    """The method's network, trained on the images as they are on its grid.
+
+    Raises:
+        ParameterError: A batch larger than the training set.
+        TrainingDivergedError: A loss that is not finite or exploded.
+        DeviceMemoryError: Too little memory for the batch.
+    """
+    channels = train_on.shape[0]
+    with deterministic(context.seed, context.device):
+        network = method.network(channels).to(context.device)
+        learner = _learner(network, training, _validated(method, val, training), context)
+        augment = Affine(fill=method.domain.low) if training.augment else None
+        train(learner, on_grid(method, train_on), training.schedule, context, augment=augment)
+    return reconstructor(method, network, channels, context)
+
+
+def reconstructor(method: Reconstructing, network: nn.Module, channels: int, context: FitContext) -> "Reconstructor":
+    """The detector of a network that was trained in a way of its own."""
+    means = residual(method.residual, context.device)
+    return Reconstructor(method, network.eval(), channels, context.seed, context.device, means)
+
+
+def restored(kind: type, folder: Path, device: str) -> "Reconstructor":
+    """The detector that `Reconstructor.save` wrote, for `load` of the method `kind`.
+
+    Raises:
+        InvalidDataError: No such detector, or one of a version that does not fit.
+    """
+    method, saved = saving.read(folder, kind)
+    network = method.network(saved.channels)
+    saving.load_weights(folder, network, saved, kind)
+    means = residual(method.residual, device)
+    return Reconstructor(method, network.to(device), saved.channels, saved.seed, device, means)
+
+
+def on_grid(method: Reconstructing, source: ImageSource) -> Grid:
+    """All images of a source on the method's grid, on the CPU."""
+    return read(source, lambda image: method.domain.to_grid(image, method.size))
+
+
+def require_multiple(name: str, size: int, step: int) -> None:
+    """Refuses a grid that a network cannot halve as often as it must.
+
+    Raises:
+        ParameterError: `size` is no multiple of `step`; names the two nearest that are.
+    """
+    if size < step or size % step:
+        below, above = max(step, size // step * step), (size // step + 1) * step
+        near = f"{below} or {above}" if below < above else str(above)
+        raise ParameterError(f"{name}: size is {size}. The network takes multiples of {step}: give {near}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Reconstructor:
+    """A trained network. Map: the residual on its grid, mean over channels, drawn up to the image's size.
+
+    Score: the mean of the residual on the grid, before the map is enlarged.
+    """
+
+    method: Reconstructing
+    network: nn.Module
+    channels: int
+    seed: int
+    device: str
+    means: Residual
+
+    @property
+    def weights(self) -> Sequence[Mapping[str, Any]]:
+        """The pretrained weights that the residual used."""
+        return [asdict(used) for used in self.means.weights_used]
+
+    def predict(self, images: Images) -> Prediction:
+        """Maps, scores and reconstructions in [0, 1], all at the images' size.
+
+        Raises:
+            InvalidDataError: Images of other channels than those it was fitted on.
+        """
+        n, c, h, w = images.pixels.shape
+        if c != self.channels:
+            raise InvalidDataError(
+                f"The detector was fitted on images of {self.channels} channels; these have {c}. Convert them."
+            )
+        maps, scores = np.empty((n, h, w), np.float32), np.empty(n, np.float64)
+        reconstructions = np.empty((n, c, h, w), np.float32)
+        for rows, pixels in blocks(images, self.method.block, self.device):
+            block, kept = self._predicted(pixels, (h, w)), rows.stop - rows.start
+            maps[rows], reconstructions[rows] = block[0][:kept, 0], block[1][:kept]
+            scores[rows] = block[2][:kept]
+        return Prediction(maps, scores, reconstructions)
+
+    def _predicted(self, pixels: Float[Tensor, "n c h w"], size: tuple[int, int]) -> tuple[np.ndarray, ...]:
+        """Maps (n, 1, h, w), reconstructions (n, c, h, w) and scores (n,) of a block."""
+        domain = self.method.domain
+        with torch.no_grad():
+            shrunk = domain.to_grid(pixels, self.method.size)
+            seen = self.method.reconstruct(self.network, shrunk, _draw(pixels, self.seed))
+            error = self.means(shrunk, seen, domain.to_unit).mean(1, keepdim=True)  # (n, c, s, s) -> (n, 1, s, s)
+            enlarged, scores = resized(error, size), to_array(error).mean(axis=(1, 2, 3), dtype=np.float64)
+            return to_array(enlarged), to_array(resized(domain.to_unit(seen), size)), scores
+
+    def save(self, folder: Path) -> None:
+        """Writes the weights, the method's parameters, the channels and the seed."""
+        saving.save(folder, self.network, self.method, self.channels, self.seed)
+
+
+def _learner(network: nn.Module, training: Training, val: Grid | None, context: FitContext) -> Learner:
+    optimiser = training.optimiser(network.parameters())
+    step = gradient_step(
+        lambda batch: training.loss(network, batch),
+        optimiser,
+        context,
+        clip_norm=training.clip_norm,
+        compiled=training.compiled,
+    )
+    schedulers = (training.scheduler(optimiser),) if training.scheduler else ()
+    judged, validate = training.validation, None
+    if judged is not None and val is not None:
+        validate = mean_loss(lambda batch: judged(network, batch), val, training.schedule.batch, context)
+    return Learner(network, step, (optimiser,), schedulers, validate)
+
+
+def _validated(method: Reconstructing, val: ImageSource, training: Training) -> Grid | None:
+    return on_grid(method, val) if training.validation is not None else None
+
+
+def _draw(pixels: Float[Tensor, "n c h w"], seed: int) -> Draw:
+    """Normal noise that depends on the seed and each image alone; every call goes on in the image's stream."""
+    streams: list[torch.Generator] = []
+
+    def draw(*shape: int) -> Float[Tensor, "n ..."]:
+        if not streams:
+            streams.extend(generator_of(seed, image) for image in to_array(pixels))
+        return torch.stack([torch.randn(shape, generator=stream) for stream in streams]).to(pixels.device)
+
+    return draw

@@ -1,0 +1,158 @@
+"""Residuals: maps of where a reconstruction differs from its image, by name.
+
+`absolute` and `squared` are taken in the network's own domain, the others on intensities in [0, 1]:
+
+- `absolute`  |x - x_hat|, the field's default
+- `squared`  (x - x_hat)^2, Cai et al., MICCAI 2024
+- `equalised`  |e(x) - e(x_hat)| after adaptive histogram equalisation: Bercea et al., MIDL 2023 (RA), eq. 5
+- `perceptual`  |x - x_hat| times a distance of ImageNet features, in the manner of RA's eq. 5. Deviates: the features
+  are those of tf_efficientnet_lite0 and uncalibrated, so that this is no LPIPS.
+- `ssim`  1 - SSIM around each pixel: Wang et al., 2004; as anomaly map in Bergmann et al., VISAPP 2019
+- `foreground`  |x - x_hat| on the eroded foreground, median filtered: Kascenas et al., MIDL 2022, by their code
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from uadbench.errors import MissingLibraryError, UnknownNameError
+from uadbench.metrics.reconstruction import ssim_map
+from uadbench.torch_support.tensors import to_array
+
+if TYPE_CHECKING:
+    from uadbench.torch_support.backbones import Backbone
+    from uadbench.torch_support.weights import WeightsUsed
+
+Batch = Float[Tensor, "n c h w"]
+Map = Float[Tensor, "n _c h w"]  # one map per channel, or one for all
+Between = Callable[[Batch, Batch], Map]
+FEATURES = "tf_efficientnet_lite0"
+REDUCTIONS = (2, 4, 8)
+MEDIAN = 5  # pixels a side
+AIR = 0.01  # at or below it lies no tissue
+WITHIN = 0.95  # the share of a neighbourhood that must be tissue
+
+
+def absolute(image: Batch, seen: Batch) -> Map:
+    """|x - x_hat| per channel."""
+    return (image - seen).abs()
+
+
+def squared(image: Batch, seen: Batch) -> Map:
+    """(x - x_hat)^2 per channel."""
+    return (image - seen) ** 2
+
+
+def equalised(image: Batch, seen: Batch) -> Map:
+    """|e(x) - e(x_hat)| per channel, in [0, 1]; e is scikit-image's equalize_adapthist, a constant channel stays."""
+    return (_equalised(image) - _equalised(seen)).abs()
+
+
+def ssim(image: Batch, seen: Batch) -> Map:
+    """1 - SSIM around each pixel, mean over channels, in [0, 2]."""
+    pairs = zip(to_array(image).astype(np.float64), to_array(seen).astype(np.float64), strict=True)
+    maps = np.stack([1 - ssim_map(one, other) for one, other in pairs])  # (n, h, w)
+    return torch.as_tensor(maps[:, None], dtype=torch.float32, device=image.device)
+
+
+def foreground(image: Batch, seen: Batch) -> Map:
+    """|x - x_hat|, 0 near and in the air, then the median of 5 x 5 pixels; mean over channels."""
+    tissue = (image.sum(1, keepdim=True) > AIR).float()  # (n, c, h, w) -> (n, 1, h, w)
+    inside = F.avg_pool2d(tissue, MEDIAN, stride=1, padding=MEDIAN // 2, count_include_pad=True) > WITHIN
+    error = absolute(image, seen).mean(1, keepdim=True) * inside
+    padded = F.pad(error, [MEDIAN // 2] * 4, mode="reflect")
+    around = F.unfold(padded, MEDIAN)  # (n, 1, h + 4, w + 4) -> (n, 25, h * w)
+    return around.median(dim=1).values.view_as(error)
+
+
+class PerceptualResidual:
+    """|x - x_hat| times `feature_distance`; needs the weights of one backbone."""
+
+    def __init__(self, device: str) -> None:
+        from uadbench.torch_support.backbones import Backbone
+
+        self.backbone = Backbone(FEATURES, REDUCTIONS).to(device)
+
+    def __call__(self, image: Batch, seen: Batch) -> Map:
+        return absolute(image, seen).mean(1, keepdim=True) * feature_distance(self.backbone, image, seen)
+
+
+def feature_distance(backbone: "Backbone", image: Batch, other: Batch) -> Float[Tensor, "n 1 h w"]:
+    """Squared distance of unit-length features, drawn up to the image's size, mean over levels; in [0, 4].
+
+    Source: Zhang et al., CVPR 2018, eq. 1 with all weights 1; of images in [0, 1].
+    """
+    size, levels = image.shape[-2:], []
+    for one, two in zip(backbone(image), backbone(other), strict=True):
+        apart = (F.normalize(one) - F.normalize(two)).square().sum(1, keepdim=True)  # (n, k, a, b) -> (n, 1, a, b)
+        levels.append(F.interpolate(apart, size, mode="bilinear", align_corners=False))
+    return torch.stack(levels).mean(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """A residual of a batch and its reconstruction, both in the network's domain."""
+
+    between: Between
+    in_domain: bool
+    weights_used: tuple["WeightsUsed", ...] = ()
+
+    def __call__(self, image: Batch, seen: Batch, to_unit: Callable[[Batch], Batch]) -> Map:
+        if self.in_domain:
+            return self.between(image, seen)
+        return self.between(to_unit(image), to_unit(seen))
+
+
+PLAIN = {
+    "absolute": Residual(absolute, in_domain=True),
+    "squared": Residual(squared, in_domain=True),
+    "equalised": Residual(equalised, in_domain=False),
+    "ssim": Residual(ssim, in_domain=False),
+    "foreground": Residual(foreground, in_domain=False),
+}
+NAMES = (*PLAIN, "perceptual")
+
+
+def residual(name: str, device: str) -> Residual:
+    """The residual of that name.
+
+    Raises:
+        UnknownNameError: None of `NAMES`.
+        MissingWeightsError: `perceptual`, and the backbone's weights are not there.
+    """
+    require_residual(name)
+    if name in PLAIN:
+        return PLAIN[name]
+    features = PerceptualResidual(device)
+    return Residual(features, in_domain=False, weights_used=(features.backbone.weights_used,))
+
+
+def require_residual(name: str) -> None:
+    """Refuses a name that no residual has.
+
+    Raises:
+        UnknownNameError: Suggests the nearest.
+    """
+    if name not in NAMES:
+        raise UnknownNameError("residual", name, NAMES, "one of: " + ", ".join(NAMES))
+
+
+def _equalised(images: Batch) -> Batch:
+    try:
+        from skimage.exposure import equalize_adapthist
+    except ModuleNotFoundError as error:
+        raise MissingLibraryError(
+            "The residual 'equalised' needs scikit-image. Install it with `pip install 'uadbench[import]'`."
+        ) from error
+    result = to_array(images).copy()
+    for channels in result:
+        for row, channel in enumerate(channels):
+            if channel.min() < channel.max():
+                channels[row] = equalize_adapthist(channel)
+    return torch.as_tensor(result, device=images.device)
