@@ -121,7 +121,7 @@ METHODS = (
         "Denoising autoencoder with coarse noise",
         "Kascenas et al., Denoising autoencoders for unsupervised anomaly detection in brain MRI, MIDL 2022",
         {
-            "quick": {**SMALL, "width": 8, "epochs": 20},
+            "quick": {**SMALL, "batch": 4, "width": 16, "epochs": 12},
             "mor-2023": {**UNMASKED, "epochs": 1000, "patience": 25},
             "ra-2023": {**UNMASKED, **RA_2023},
         },
