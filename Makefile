@@ -9,7 +9,18 @@ PLUGIN_FOLDERS := $(addprefix ./,$(PLUGINS:/pyproject.toml=))
 INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.developed
 
-.PHONY: run test lint install develop data boards numbers picture clean
+# What `make boards` and `make latents` run; METHODS="a b" instead of every installed method.
+METHODS ?=
+DEVICE ?= cpu
+SEEDS ?= 0,1,2
+LATENTS ?= 1 2 4 8 16 32 64 128
+BOARDS ?= brain-phantom-v1:$(SEEDS) brain-flair-lgg-v1:0
+MORE_BOARDS ?= chest-xray-nih-v1:0 brain-mri-br35h-v1:0
+README ?= README.md
+STUDY ?= plugins/autoencoders/README.md
+CHOSEN := $(addprefix --method ,$(METHODS))
+
+.PHONY: run test lint install develop data boards latents numbers picture clean
 
 run: install            ## install, make the phantom, run every installed method, write the board
 	$(BIN)/uadbench data make brain-phantom-v1
@@ -53,9 +64,17 @@ data: install           ## the three real datasets, from the packs in DATA
 	  --citation "Br35H (tumours); Nickparvar and SARTAJ collections (no tumour); no paper is stated in the source repositories." \
 	  --note "No patient ids; a subject is a group of near-duplicates."
 
-boards: install         ## every method on every dataset of the workspace
-	for name in brain-phantom-v1 brain-flair-lgg-v1 chest-xray-nih-v1 brain-mri-br35h-v1; do \
-	  $(BIN)/uadbench run --all --dataset $$name || exit 1; done
+boards: install         ## every method on every dataset of the workspace, then the boards in README.md
+	failed=0; for board in $(BOARDS) $(MORE_BOARDS); do name=$${board%%:*}; \
+	  test -f $(UADBENCH_HOME)/data/$$name.images.h5 || { echo "$$name is not in the workspace, so it is left out. See make data."; continue; }; \
+	  $(BIN)/uadbench run $(or $(CHOSEN),--all) --dataset $$name --seeds $${board#*:} --device $(DEVICE) || failed=1; done; exit $$failed
+	$(BIN)/python leaderboard/readme.py $(README) $(BOARDS) $(CHOSEN) --device $(DEVICE)
+
+latents: install        ## ae-latent with latents of 1 to 128 numbers, then table and figure in plugins/autoencoders
+	failed=0; for name in brain-mri-br35h-v1 chest-xray-nih-v1; do for latent in $(LATENTS); do \
+	  $(BIN)/uadbench run --method ae-latent --set ae-latent.latent=$$latent --dataset $$name --seeds $(SEEDS) --device $(DEVICE) \
+	  || failed=1; done; done; exit $$failed
+	$(BIN)/python plugins/autoencoders/studies/latents.py $(STUDY) --latents "$(LATENTS)" --seeds $(SEEDS) --device $(DEVICE)
 
 numbers: develop        ## measure, then write the measured numbers into README.md
 	mkdir -p $(UADBENCH_HOME)

@@ -10,7 +10,10 @@ import json
 import sys
 from pathlib import Path
 
-BEGIN, END = "<!-- numbers: written by `make numbers` -->", "<!-- end of numbers -->"
+from uadbench.errors import UadbenchError
+from uadbench.files.marked import replace_between
+
+MARKERS = BEGIN, END = "<!-- numbers: written by `make numbers` -->", "<!-- end of numbers -->"
 UNITS = {"seconds": "s", "milliseconds": "ms", "mib": "MiB", "percent": "%", "ratio": ": 1"}
 
 
@@ -21,7 +24,7 @@ def block(report: dict) -> str:
     where = f"{machine.get('machine')}, {cores} cores, Python {machine['python_version']}"
     head = f"Measured by `make numbers` on {report['datetime'][:10]}, {where}:"
     rows = [f"| {cell(what(bench))} | {cell(measured(bench))} |" for bench in report["benchmarks"]]
-    return "\n".join([BEGIN, "", head, "", "| what | measured |", "|---|---|", *rows, "", END])
+    return "\n".join([head, "", "| what | measured |", "|---|---|", *rows])
 
 
 def what(bench: dict) -> str:
@@ -54,11 +57,10 @@ def cell(text: str) -> str:
 
 def main(source: Path, readme: Path) -> None:
     """Replace what stands between the markers."""
-    text = readme.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise SystemExit(f"{readme}: the markers {BEGIN!r} and {END!r} are missing. Put them back.")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    readme.write_text(before + block(json.loads(source.read_text())) + after, encoding="utf-8")
+    try:
+        replace_between(readme, MARKERS, block(json.loads(source.read_text())))
+    except UadbenchError as error:
+        raise SystemExit(str(error)) from error
 
 
 if __name__ == "__main__":

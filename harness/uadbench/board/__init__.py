@@ -9,8 +9,8 @@ from uadbench.board.pictures import Picture, pictures
 from uadbench.board.records import comma_separated
 from uadbench.board.reporting import paragraph
 from uadbench.board.rows import Cell, Entry, Leaderboard, Row, group, leaderboard
-from uadbench.board.tables import latex, markdown, terminal_table
+from uadbench.board.tables import latex, markdown, short_markdown, terminal_table
 
 __all__ = ["Caption", "Cell", "Entry", "Facts", "Leaderboard", "Picture", "Row", "bibtex", "caption", "comma_separated",
            "facts_of", "group", "latex", "leaderboard", "markdown", "pair", "paragraph", "pictures", "render_page",
-           "terminal_table", "write_board"]  # fmt: skip
+           "short_markdown", "terminal_table", "write_board"]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
@@ -54,15 +54,31 @@ def cell_text(cell: Cell) -> str:
 def markdown(board: Leaderboard, facts: Facts | None = None) -> str:
     """The table in Markdown, best values in bold, printed rows of papers in italics; and how to report it."""
     escape = _escaped(_MARKDOWN)
-    table = tabulate(
+    table = _piped(
         [*_lines(board, escape, "**{}**".format), *_paper_lines(board, escape, "*{}*".format)],
         [escape(one) for one in headings(board)],
-        tablefmt="pipe",
-        disable_numparse=True,
     )
     texts = [f"# {escape(board.protocol.title)}", table, escape(_note(board)), escape(_sources(board)),
              "## How to report this", escape(paragraph(board, facts or facts_from(board)))]  # fmt: skip
     return "\n\n".join(text for text in texts if text) + "\n"
+
+
+def short_markdown(
+    board: Leaderboard, metrics: Sequence[str], more: Mapping[str, Sequence[str]], headed: Sequence[str]
+) -> str:
+    """The ranked rows in Markdown with these metrics alone, an interval for the first, and without printed rows.
+
+    `more` = texts by configuration that end each line under the headings `headed`.
+    """
+    escape = _escaped(_MARKDOWN)
+    heads = [*headings(board)[:3], *(caption(metric).heading for metric in metrics), *headed]
+    places = [board.metrics.index(metric) + 3 for metric in metrics]
+    lines = []
+    for row, whole in zip(board.rows, _lines(board, escape, "**{}**".format), strict=True):
+        first, *others = [whole[place] for place in places]
+        values = [first, *(text.partition(" ")[0] for text in others)]
+        lines.append([*whole[:3], *values, *map(escape, more[row.configuration])])
+    return _piped(lines, [escape(one) for one in heads])
 
 
 def latex(board: Leaderboard, facts: Facts | None = None) -> str:
@@ -111,6 +127,10 @@ def terminal_table(board: Leaderboard, width: int | None = None) -> Table:
         numbers = [text.partition(" ")[0] for text in texts[3 : 3 + len(shown)]]
         table.add_row(*(Styled(text) for text in [*texts[:3], *numbers]), style="bright_black")
     return table
+
+
+def _piped(lines: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
+    return tabulate(lines, heads, tablefmt="pipe", disable_numparse=True)
 
 
 def _lines(board: Leaderboard, escape: Text, bold: Text) -> list[list[str]]:

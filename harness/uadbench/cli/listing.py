@@ -159,11 +159,12 @@ def runs(dataset: str | None, as_json: bool) -> None:
         )
     show(
         f"Runs in {runs_folder()}",
-        ("run", "dataset", "status", "fit", "predict", ""),
+        ("run", "dataset", "settings", "status", "fit", "predict", ""),
         [
             (
                 run.id,
                 record.spec.dataset,
+                record.spec.settings,
                 record.status,
                 seconds(record.fit_seconds),
                 seconds(record.predict_seconds),

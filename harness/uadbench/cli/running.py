@@ -103,7 +103,7 @@ def _show_plan(planned: Plan) -> None:
                 spec.preset,
                 str(spec.seed),
                 spec.device,
-                ", ".join(f"{key}={value!r}" for key, value in spec.overrides.items()),
+                spec.settings,
             )
             for spec in (*planned.done, *planned.todo)
         ],

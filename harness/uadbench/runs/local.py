@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from uadbench import metrics, plugins
-from uadbench.errors import UadbenchError
+from uadbench.errors import InvalidDataError, UadbenchError
 from uadbench.files.images import Dataset
 from uadbench.files.results import Result
 from uadbench.files.truth import TruthFile, open_truth
@@ -126,6 +126,32 @@ def campaign(planned: Plan, store: Store, observer: Observer) -> ResultSet:
         _notify("uadbench_run_finished", {"run": outcome.run, "result": outcome.result})
         observer.finished(outcome)
     return ResultSet(rules, tuple(outcomes))
+
+
+def finished(planned: Plan, store: Store) -> ResultSet:
+    """The results of a plan that was carried out; scored now where need be, but nothing is run.
+
+    Raises:
+        InvalidDataError: Runs are missing; names them and the command that makes them.
+    """
+    if planned.todo:
+        names = [f"{one.method} seed {one.seed}{f' ({one.settings})' * bool(one.settings)}" for one in planned.todo]
+        more = f" and {len(names) - 4} more" * (len(names) > 4)
+        raise InvalidDataError(
+            f"{planned.dataset.card.name}: {len(names)} runs are not done: {', '.join(names[:4])}{more}. "
+            f"Make them with `{_command(planned.todo)}`."
+        )
+    return campaign(planned, store, Silent())
+
+
+def _command(specs: Sequence[RunSpec]) -> str:
+    """The command that carries out these runs of one wish."""
+    first = specs[0]
+    methods = "".join(f" -m {name}" for name in sorted({one.method for one in specs}))
+    seeds = ",".join(map(str, sorted({one.seed for one in specs})))
+    device = f" --device {first.device}" * (first.device != "cpu")
+    pairs = {f" --set {one.method}.{name}={value}" for one in specs for name, value in one.overrides.items()}
+    return f"uadbench run -d {first.dataset}{methods} --seeds {seeds}{device}{''.join(sorted(pairs))}"
 
 
 def _attempt(run: Run, spec: RunSpec, rules: Rules, planned: Plan, truth: TruthFile, observer: Observer) -> Outcome:

@@ -64,6 +64,11 @@ class RunSpec(Frozen):
         return digest_json(self.model_dump(mode="json"))
 
     @property
+    def settings(self) -> str:
+        """The overridden parameters as text, such as `latent=4`."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.overrides.items())
+
+    @property
     def id(self) -> str:
         """A readable name, unique by the start of the key."""
         return f"{self.method.replace(':', '-')}-{self.preset}-seed{self.seed}-{self.key[:8]}"
