@@ -6,15 +6,15 @@ outside the foreground (sum over channels above 0.01); the sum with the image is
 Deviates: the published networks see 4 sequences divided by their 99th percentile; here any channels in [0, 1].
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 from uadbench import FitContext, ImageSource
 from uadbench.errors import ParameterError
@@ -34,7 +34,7 @@ from uadbench_autoencoders._unet import UNet
 
 AIR = 0.01  # at or below it lies no tissue
 WEIGHT_DECAY = 1e-5
-ANNEALED = 100  # epochs from the full learning rate to 0
+ANNEALED = 100  # epochs
 LOSSES = ("squared", "absolute")
 VALIDATIONS = ("noisy", "clean")
 
@@ -99,13 +99,12 @@ class DenoisingAutoencoder:
 
     def fit(self, train: ImageSource, val: ImageSource, context: FitContext) -> Reconstructor:
         """The error of images restored from their noisy selves; Adam with AMSGrad and cosine annealing."""
-        settings = {"lr": self.lr, "weight_decay": WEIGHT_DECAY, "amsgrad": True}
         training = Training(
             loss=self.noisy_error,
-            optimiser=partial(torch.optim.Adam, **settings),
+            optimiser=self.optimiser,
             schedule=self.schedule(),
-            scheduler=partial(CosineAnnealingLR, T_max=ANNEALED) if self.lr_schedule_active else None,
-            validation=self.noisy_error if self.validation == "noisy" else self.clean_error,
+            scheduler=self.annealing if self.lr_schedule_active else None,
+            validation=self.validation_error,
             augment=self.augment,
             compiled=self.compiled,
         )
@@ -115,6 +114,14 @@ class DenoisingAutoencoder:
     def load(cls, folder: Path, device: str) -> Reconstructor:
         """The detector that `save` wrote."""
         return restored(cls, folder, device)
+
+    def optimiser(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Adam with AMSGrad and weight decay."""
+        return torch.optim.Adam(weights, lr=self.lr, weight_decay=WEIGHT_DECAY, amsgrad=True)
+
+    def annealing(self, optimiser: torch.optim.Optimizer) -> LRScheduler:
+        """Half a cosine down to 0 in 100 epochs, the same way up again in the next, and so on."""
+        return CosineAnnealingLR(optimiser, T_max=ANNEALED)
 
     def noise(self, images: Grid) -> Grid:
         """What is added to the images."""
@@ -128,6 +135,10 @@ class DenoisingAutoencoder:
     def clean_error(self, network: UNet, images: Grid) -> Tensor:
         """The error of what the network makes of the images themselves."""
         return self.error(network(images), images)
+
+    def validation_error(self, network: UNet, images: Grid) -> Tensor:
+        """What chooses the epoch."""
+        return self.noisy_error(network, images) if self.validation == "noisy" else self.clean_error(network, images)
 
     def error(self, seen: Grid, images: Grid) -> Tensor:
         """Mean of (x_hat - x)^2, or of |x_hat - x|, over all pixels; `masked` counts the background as 0."""

@@ -1,0 +1,170 @@
+"""VAE: a variational autoencoder without normalisation, trained on the sum of squared errors.
+
+Source: Zimmerer et al., MICCAI 2019; network, optimiser and schedule as Bercea et al., MICCAI 2023 (MorphAEus) and
+MIDL 2023 (RA), appendix A, use it.
+Deviates: the encoder's second output is the log-deviation and enters the divergence as such; `vae_std_bug` takes its
+exponential twice, as published code does.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from uadbench import FitContext, ImageSource
+from uadbench.torch_support.reconstructing import (
+    UNIT,
+    Domain,
+    Draw,
+    Grid,
+    Reconstructor,
+    Training,
+    fit,
+    restored,
+)
+from uadbench.torch_support.training import MODES, Schedule
+from uadbench_autoencoders._checks import require_at_least, require_latent, require_one_of, require_training
+from uadbench_autoencoders._variational import (
+    CODED,
+    Latents,
+    Moments,
+    divergence,
+    halvings,
+    moments,
+    predicted,
+    require_variational,
+    sampled,
+)
+
+GROWTH = (1, 2, 4, 16)  # channels of each layer, in widths; further layers have as many as the last
+LEAK = 0.01
+MIN_DELTA = 1e-8
+PLATEAU = 10  # epochs without a better validation loss until the learning rate falls to a tenth
+
+
+class VaeNetwork(nn.Module):
+    """One strided convolution per halving down to 4 x 4, one into the moments, and back; linear output, no biases."""
+
+    def __init__(self, channels: int, latent: int, size: int, width: int = 16) -> None:
+        super().__init__()
+        depth = halvings(size)
+        widths = [width * GROWTH[min(layer, len(GROWTH) - 1)] for layer in range(depth)]
+        down, up = (channels, *widths), (*reversed(widths), channels)
+        self.encoder = nn.Sequential(
+            *(_down(a, b) for a, b in pairwise(down)),
+            nn.Conv2d(widths[-1], 2 * latent, CODED, bias=False),
+            nn.Flatten(),  # (n, 2d, 1, 1) -> (n, 2d)
+        )
+        self.decoder = nn.Sequential(
+            nn.Unflatten(1, (latent, 1, 1)),  # (n, d) -> (n, d, 1, 1)
+            nn.ConvTranspose2d(latent, widths[-1], CODED, bias=False),
+            *(_up(a, b) for a, b in pairwise(up)),
+        )
+
+    def encode(self, images: Float[Tensor, "n c s s"]) -> Moments:
+        """Mean and log-variance of each image's posterior; the network's own second output is half the latter."""
+        mean, log_deviation = moments(self.encoder(images))
+        return mean, 2 * log_deviation
+
+    def decode(self, latents: Latents) -> Float[Tensor, "n c s s"]:
+        """Images of latents; not bounded to [0, 1]."""
+        images: Tensor = self.decoder(latents)
+        return images
+
+
+@dataclass(frozen=True)
+class Vae:
+    """Zimmerer's VAE: `latent` numbers describe an image, `width` is the channels of the first layer.
+
+    `lr_schedule_active`: the learning rate falls to a tenth after 10 epochs without a better validation loss.
+    `test_sampling`: predict from the posterior's "mean" or from a "sample". `bn_mode` "eval": as there is no
+    normalisation, it only trains on the mean instead of on samples. The best validation epoch is kept.
+    """
+
+    latent: int = 256
+    width: int = 16
+    size: int = 128
+    epochs: int = 500
+    batch: int = 128
+    lr: float = 5e-4
+    patience: int = 25
+    lr_schedule_active: bool = True
+    vae_std_bug: bool = False
+    test_sampling: str = "mean"
+    bn_mode: str = "train"
+    augment: bool = False
+    residual: str = "absolute"
+    block: int = 32
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        require_latent(self.latent)
+        require_at_least("width", self.width, 1)
+        require_training("vae", self, multiple=2 * CODED)
+        require_at_least("patience", self.patience, 0)
+        require_one_of("bn_mode", self.bn_mode, MODES)
+        require_variational("vae", self.size, self.test_sampling)
+
+    @property
+    def domain(self) -> Domain:
+        """[0, 1]."""
+        return UNIT
+
+    def network(self, channels: int) -> VaeNetwork:
+        """Untrained."""
+        return VaeNetwork(channels, self.latent, self.size, self.width)
+
+    def reconstruct(self, network: VaeNetwork, images: Grid, draw: Draw) -> Grid:
+        """The image of the posterior's mean, or of a sample."""
+        return network.decode(predicted(*network.encode(images), self.test_sampling, draw))
+
+    def fit(self, train: ImageSource, val: ImageSource, context: FitContext) -> Reconstructor:
+        """Least negative evidence lower bound."""
+        loss = partial(negative_elbo, std_bug=self.vae_std_bug)
+        training = Training(
+            loss=loss,
+            optimiser=partial(torch.optim.Adam, lr=self.lr),
+            schedule=Schedule(self.epochs, self.batch, self.patience, MIN_DELTA, mode=self.bn_mode),
+            scheduler=partial(ReduceLROnPlateau, factor=0.1, patience=PLATEAU) if self.lr_schedule_active else None,
+            validation=loss,
+            augment=self.augment,
+            compiled=self.compiled,
+        )
+        return fit(self, training, train, val, context)
+
+    @classmethod
+    def load(cls, folder: Path, device: str) -> Reconstructor:
+        """The detector that `save` wrote."""
+        return restored(cls, folder, device)
+
+
+def negative_elbo(network: VaeNetwork, images: Grid, *, std_bug: bool = False) -> Tensor:
+    """-log N(x; x_hat, 1) + KL in nats, summed over pixels and latents, mean over images.
+
+    Latents are drawn while the network is in train mode, and are the mean otherwise. `std_bug`: the divergence takes
+    exp(exp(log sigma)) for sigma.
+    """
+    mean, log_variance = network.encode(images)
+    seen = network.decode(sampled(mean, log_variance) if network.training else mean)
+    believed = 2 * torch.exp(log_variance / 2) if std_bug else log_variance
+    return (surprise(images, seen) + divergence(mean, believed)).mean()
+
+
+def surprise(images: Grid, seen: Grid) -> Float[Tensor, " n"]:
+    """-log N(x; x_hat, 1) = 1/2 sum (x - x_hat)^2 + pixels/2 log(2 pi) per image, in nats."""
+    errors = (images - seen).square().flatten(1)  # (n, c, s, s) -> (n, c*s*s)
+    return 0.5 * errors.sum(1) + 0.5 * math.log(2 * math.pi) * errors.shape[1]
+
+
+def _down(inner: int, outer: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inner, outer, 4, stride=2, padding=1, bias=False), nn.LeakyReLU(LEAK))
+
+
+def _up(inner: int, outer: int) -> nn.Sequential:
+    return nn.Sequential(nn.LeakyReLU(LEAK), nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1, bias=False))
