@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -94,15 +94,15 @@ def train(
         DeviceMemoryError: The batch does not fit; the sentence says which to try.
     """
     _require_batch(len(images), schedule.batch)
-    images, draws = _resident(images, context.device), generator(context.seed)
+    draws = generator(context.seed)
+    feed = _Feed(_resident(images, context.device), schedule, context.device, draws, augment)
     best, told = Best(schedule.patience, schedule.min_delta), Told(context, schedule.epochs)
     state = Progressing(learner.network, (*learner.optimisers, *learner.schedulers), best, told, draws)
     checkpoint = Checkpoint(state, context, name, schedule.epochs, (schedule.batch, len(images)))
     start = checkpoint.resume()
     with memory_checked(schedule.batch):
         for epoch in range(start, schedule.epochs):
-            loss = _epoch(learner, _batches(images, schedule, draws), epoch, schedule.mode, augment, draws, context)
-            told.epoch(epoch, loss)
+            told.epoch(epoch, _epoch(learner, feed, epoch))
             _judge(learner, best)
             if best.exhausted:
                 break
@@ -159,21 +159,39 @@ def autocast(context: FitContext) -> AbstractContextManager:
     return torch.autocast(kind, torch.bfloat16, enabled=context.precision == "bfloat16")
 
 
-def _epoch(
-    learner: Learner,
-    batches: Iterator[Batch],
-    epoch: int,
-    mode: str,
-    augment: Augment | None,
-    draws: torch.Generator,
-    context: FitContext,
-) -> float:
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    """Where the batches of an epoch come from: the images, and what is drawn from them."""
+
+    images: Batch
+    schedule: Schedule
+    device: str
+    draws: torch.Generator
+    augment: Augment | None
+
+    def batches(self) -> Iterator[Batch]:
+        """Every image once, shuffled; or as many shuffled passes as `steps` batches take; on the device, augmented."""
+        for start, stop in pairwise(self._starts(rows := self._rows())):
+            batch = self.images[rows[start:stop]].to(self.device, non_blocking=True)
+            yield self.augment(batch, self.draws) if self.augment else batch
+
+    def _rows(self) -> Int[Tensor, " k"]:
+        count, wanted = len(self.images), self.schedule.steps * self.schedule.batch
+        passes = math.ceil(wanted / count) if wanted else 1
+        rows = torch.cat([torch.randperm(count, generator=self.draws) for _ in range(passes)])
+        return (rows[:wanted] if wanted else rows).to(self.images.device)
+
+    def _starts(self, rows: Int[Tensor, " k"]) -> list[int]:
+        starts = [*range(0, len(rows), self.schedule.batch), len(rows)]
+        if len(rows) % self.schedule.batch == 1:  # an image alone has no batch statistics: it joins the batch before
+            starts.pop(-2)
+        return starts
+
+
+def _epoch(learner: Learner, feed: _Feed, epoch: int) -> float:
     """One pass; the mean loss. Losses stay on the device until its end, so that a GPU never waits for one."""
-    learner.network.train(mode == "train")
-    losses = []
-    for batch in batches:
-        moved = batch.to(context.device, non_blocking=True)
-        losses.append(learner.step(augment(moved, draws) if augment else moved, epoch))
+    learner.network.train(feed.schedule.mode == "train")
+    losses = [learner.step(batch, epoch) for batch in feed.batches()]
     learner.network.eval()
     return checked(torch.stack(losses), epoch)
 
@@ -190,20 +208,6 @@ def _judge(learner: Learner, best: Best) -> None:
             scheduler.step()
         elif value is not None:
             scheduler.step(value)
-
-
-def _batches(images: Batch, schedule: Schedule, draws: torch.Generator) -> Iterator[Batch]:
-    """Every image once, shuffled; or as many shuffled passes as `steps` batches take."""
-    count, size = len(images), schedule.batch
-    passes = math.ceil(schedule.steps * size / count) if schedule.steps else 1
-    rows = torch.cat([torch.randperm(count, generator=draws) for _ in range(passes)])
-    if schedule.steps:
-        rows = rows[: schedule.steps * size]
-    starts = [*range(0, len(rows), size), len(rows)]
-    if len(rows) % size == 1:  # an image alone has no batch statistics: it joins the batch before
-        starts.pop(-2)
-    rows = rows.to(images.device)
-    return (images[rows[start:stop]] for start, stop in pairwise(starts))
 
 
 def _resident(images: Batch, device: str) -> Batch:
