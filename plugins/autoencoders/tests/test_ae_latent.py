@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from uadbench_autoencoders.ae_latent import LatentAutoencoder, LatentDetector, Network
+from uadbench_autoencoders._compact import LatentNetwork
+from uadbench_autoencoders.ae_latent import LatentAutoencoder, squared_error
 
 from uadbench import FitContext, Images, Prediction, plugins
-from uadbench.errors import ParameterError
+from uadbench.errors import InvalidDataError, ParameterError
 from uadbench.testing import MemorySource
+from uadbench.torch_support.reconstructing import Reconstructor
 
 
 def images(count: int, seed: int, shape: tuple[int, int, int] = (1, 48, 40)) -> Images:
@@ -16,14 +18,14 @@ def images(count: int, seed: int, shape: tuple[int, int, int] = (1, 48, 40)) -> 
     return Images(pixels, np.ones((count, *shape[1:]), bool), names, names)
 
 
-def fitted(folder, *, seed: int = 0, channels: int = 1) -> LatentDetector:
+def fitted(folder, *, seed: int = 0, channels: int = 1) -> Reconstructor:
     train, val = MemorySource(images(9, 1, (channels, 48, 40))), MemorySource(images(2, 2, (channels, 48, 40)))
     context = FitContext(seed, "cpu", "float32", folder)
-    return LatentAutoencoder(latent=4, epochs=2, batch=4).fit(train, val, context)
+    return LatentAutoencoder(latent=4, size=32, epochs=2, batch=4).fit(train, val, context)
 
 
 @pytest.fixture(scope="module")
-def detector(tmp_path_factory) -> LatentDetector:
+def detector(tmp_path_factory) -> Reconstructor:
     return fitted(tmp_path_factory.mktemp("fit"))
 
 
@@ -46,11 +48,31 @@ COUNTS = {
 
 @pytest.mark.parametrize(("latent", "count"), COUNTS.items())
 def test_the_network_has_as_many_parameters_as_the_published_one(latent, count):
-    assert sum(weights.numel() for weights in Network(1, latent).parameters()) == count
+    network = LatentAutoencoder(latent=latent).network(1)
+    assert sum(weights.numel() for weights in network.parameters()) == count
 
 
 def test_the_network_returns_images_of_the_shape_it_was_given():
-    assert Network(3, 16)(torch.zeros(2, 3, 64, 64)).shape == (2, 3, 64, 64)
+    network = LatentNetwork(3, 16, 64)
+    codes = network.encode(torch.zeros(2, 3, 64, 64))
+    assert codes.shape == (2, 16)
+    assert network.decode(codes).shape == (2, 3, 64, 64)
+
+
+def test_the_paper_s_network_makes_one_step():
+    torch.manual_seed(0)
+    network = LatentAutoencoder().network(1)
+    loss = squared_error(network, 2 * torch.rand(4, 1, 64, 64) - 1)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(weights.grad is not None and weights.grad.isfinite().all() for weights in network.parameters())
+
+
+def test_the_loss_is_the_mean_squared_error():
+    torch.manual_seed(0)
+    network, batch = LatentNetwork(1, 4, 32).eval(), 2 * torch.rand(3, 1, 32, 32) - 1
+    seen = network.decode(network.encode(batch)).detach().numpy()
+    assert squared_error(network, batch).item() == pytest.approx(np.mean((batch.numpy() - seen) ** 2), rel=1e-5)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -62,15 +84,15 @@ def test_maps_and_reconstructions_have_the_size_of_the_images(tmp_path, channels
 
 
 def test_the_map_is_the_squared_error_on_minus_one_to_one(detector):
-    batch = images(1, 6, (1, 64, 64))
-    prediction = detector.predict(batch)
-    with torch.inference_mode():
-        seen = detector.network(torch.tensor(2 * batch.pixels - 1)).numpy()
-    np.testing.assert_allclose(prediction.maps, (2 * batch.pixels - 1 - seen)[:, 0] ** 2, atol=1e-5)
+    batch = images(1, 6, (1, 32, 32))
+    signed = 2 * batch.pixels - 1
+    with torch.no_grad():
+        seen = detector.network.decode(detector.network.encode(torch.tensor(signed))).numpy()
+    np.testing.assert_allclose(detector.predict(batch).maps, (signed - seen)[:, 0] ** 2, atol=1e-5)
 
 
 def test_the_score_is_the_mean_of_the_map_at_the_network_s_size(detector):
-    prediction = detector.predict(images(4, 7, (1, 64, 64)))
+    prediction = detector.predict(images(4, 7, (1, 32, 32)))
     np.testing.assert_allclose(prediction.scores, prediction.maps.mean((1, 2)), rtol=1e-5)
 
 
@@ -97,6 +119,11 @@ def test_a_saved_detector_comes_back_with_the_same_bytes(detector, tmp_path):
     assert same_bytes(detector.predict(batch), LatentAutoencoder.load(tmp_path / "detector", "cpu").predict(batch))
 
 
+def test_images_of_other_channels_than_it_was_fitted_on_are_refused(detector):
+    with pytest.raises(InvalidDataError, match="fitted on images of 1 channels; these have 3"):
+        detector.predict(images(2, 11, (3, 48, 40)))
+
+
 def test_fitting_leaves_the_global_random_state_alone(tmp_path):
     before = torch.get_rng_state()
     fitted(tmp_path)
@@ -104,13 +131,23 @@ def test_fitting_leaves_the_global_random_state_alone(tmp_path):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-@pytest.mark.parametrize("preset", ["quick", "paper", "ae4ad-2024"])
-def test_every_preset_makes_a_method(preset):
-    assert plugins.make("ae-latent", preset=preset).latent == 16
+@pytest.mark.parametrize(
+    ("preset", "epochs", "batch"), [("quick", 40, 16), ("paper", 250, 64), ("ae4ad-2024", 250, 64)]
+)
+def test_every_preset_makes_a_method(preset, epochs, batch):
+    method = plugins.make("ae-latent", preset=preset)
+    assert (method.latent, method.size, method.lr, method.residual) == (16, 64, 1e-3, "squared")
+    assert (method.epochs, method.batch) == (epochs, batch)
 
 
 @pytest.mark.parametrize(
-    ("override", "sentence"), [({"latent": 0}, "latent is 0"), ({"lr": 0.0}, "lr is 0.0"), ({"batch": 1}, "batch >= 2")]
+    ("override", "sentence"),
+    [
+        ({"latent": 0}, "latent is 0. Give at least 1"),
+        ({"lr": 0.0}, "lr is 0.0"),
+        ({"batch": 1}, "batch >= 2"),
+        ({"size": 100}, "size is 100. The network takes multiples of 16: give 96 or 112"),
+    ],
 )
 def test_a_parameter_out_of_range_is_refused(override, sentence):
     with pytest.raises(ParameterError, match=sentence):

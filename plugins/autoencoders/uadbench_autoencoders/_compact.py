@@ -1,17 +1,38 @@
-"""The network of AE[d] and of all methods that Cai et al. compare with it: convolutions, two linear layers, a latent.
+"""The network of AE[d] and of all methods that Cai et al. compare with it, and how they are all trained.
 
 Source: Cai et al., MICCAI 2024, appendix B. `outputs` is the width of the encoder's last layer where a method wants
 more than the latent from it (a VAE's two moments).
 """
 
+from functools import partial
 from itertools import pairwise
+from typing import Protocol
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from uadbench.torch_support.reconstructing import NetworkLoss, Training
+from uadbench.torch_support.training import Schedule
 
 WIDTHS = (16, 32, 64, 64)
 HIDDEN = 1024
 REDUCTION = 16
+
+
+class Compact(Protocol):
+    """What the methods on this network are trained by."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def augment(self) -> bool: ...
+    @property
+    def compiled(self) -> bool: ...
 
 
 class LatentNetwork(nn.Module):
@@ -45,6 +66,17 @@ class LatentNetwork(nn.Module):
         """Images of latents."""
         images: Tensor = self.decoder(codes)
         return images
+
+
+def training(method: Compact, loss: NetworkLoss) -> Training:
+    """Adam at one learning rate; without validation, so that the last epoch is kept."""
+    return Training(
+        loss=loss,
+        optimiser=partial(torch.optim.Adam, lr=method.lr),
+        schedule=Schedule(method.epochs, method.batch),
+        augment=method.augment,
+        compiled=method.compiled,
+    )
 
 
 def _down(inner: int, outer: int) -> nn.Sequential:

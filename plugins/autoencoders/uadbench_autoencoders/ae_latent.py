@@ -6,27 +6,15 @@ Deviates: the map is enlarged to the image's size; the layer into the latent is 
 """
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from uadbench import FitContext, ImageSource
-from uadbench.torch_support.reconstructing import (
-    SIGNED,
-    Domain,
-    Draw,
-    Grid,
-    Reconstructor,
-    Training,
-    fit,
-    restored,
-)
-from uadbench.torch_support.training import Schedule
+from uadbench.torch_support.reconstructing import SIGNED, Domain, Draw, Grid, Reconstructor, fit, restored
 from uadbench_autoencoders._checks import require_latent, require_training
-from uadbench_autoencoders._compact import LatentNetwork
+from uadbench_autoencoders._compact import LatentNetwork, training
 
 
 @dataclass(frozen=True)
@@ -62,14 +50,7 @@ class LatentAutoencoder:
 
     def fit(self, train: ImageSource, val: ImageSource, context: FitContext) -> Reconstructor:
         """Least squared error on [-1, 1]."""
-        training = Training(
-            loss=squared_error,
-            optimiser=partial(torch.optim.Adam, lr=self.lr),
-            schedule=Schedule(self.epochs, self.batch),
-            augment=self.augment,
-            compiled=self.compiled,
-        )
-        return fit(self, training, train, val, context)
+        return fit(self, training(self, squared_error), train, val, context)
 
     @classmethod
     def load(cls, folder: Path, device: str) -> Reconstructor:
