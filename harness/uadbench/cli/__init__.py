@@ -24,6 +24,7 @@ _COMMANDS = {
     "submit": ("submitting:submit", "Pack runs into a bundle for a leaderboard."),
     "verify": ("submitting:verify", "Re-score a bundle and compare with what it claims."),
     "latency": ("latency:latency", "Time installed methods."),
+    "weights": ("weights:weights", "List, fetch and check pretrained weights."),
     "plugin": ("plugin:plugin", "Write a new method plugin, or check one."),
 }
 

@@ -16,7 +16,7 @@ def doctor(as_json: bool) -> None:
 
     registry = plugins.registry()
     registry.methods()
-    findings = [*_place(), *_libraries(), *_devices()]
+    findings = [*_place(), *_libraries(), *_devices(), _weights()]
     findings += [(f"plugin {one.origin.distribution}", "broken", one.error) for one in registry.broken]
     if as_json:
         say_json({"what": what, "state": state, "note": note} for what, state, note in findings)
@@ -51,6 +51,7 @@ def _libraries() -> list[tuple[str, str, str]]:
         "pytest-benchmark": "latency: pip install 'uadbench[latency]'",
         "torch": "most methods: pip install 'uadbench[torch]'",
         "timm": "pretrained backbones: pip install 'uadbench[torch]'",
+        "lpips": "perceptual distances: pip install 'uadbench[perceptual]'",
     }
     findings = []
     for name, use in uses.items():
@@ -66,3 +67,11 @@ def _devices() -> list[tuple[str, str, str]]:
 
     found = [(f"cuda:{number}", name) for number, name in enumerate(cuda_devices())]
     return [("device", device, name) for device, name in found or [("cpu", "torch sees no CUDA device")]]
+
+
+def _weights() -> tuple[str, str, str]:
+    from uadbench.torch_support.weights import find, folder
+    from uadbench.torch_support.weights_manifest import shipped
+
+    here = sum(find(name) is not None for name in shipped())
+    return "weights", f"{here} of {len(shipped())}", f"in {folder()} and packages; see `uadbench weights list`"

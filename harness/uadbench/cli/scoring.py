@@ -105,7 +105,7 @@ def _print_perceptual(name: str, result: Result, rules: Protocol | None) -> None
     from uadbench.cli.finding import dataset_of, predictions_of
     from uadbench.files.predictions import open_predictions
     from uadbench.protocols import protocol_for
-    from uadbench.torch_support.perceptual import perceptual_quality
+    from uadbench.torch_support.perceptual_quality import perceptual_quality
 
     dataset, truth = dataset_of(result.dataset.name)
     own = rules or protocol_for(dataset.card.name, has_masks=bool(truth["test"].masks.any()))

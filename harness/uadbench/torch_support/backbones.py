@@ -1,8 +1,10 @@
-"""Frozen ImageNet networks from timm, by name, with the input normalisation that each was trained with."""
+"""Frozen ImageNet networks from timm, by name, with the input normalisation that each was trained with.
+
+Weights are `imagenet`, or `random` for trying things out: drawn from a seed, and recorded as random.
+"""
 
 import logging
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import timm
@@ -10,30 +12,35 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from uadbench.errors import InvalidDataError, ParameterError, UnknownNameError
-from uadbench.torch_support.weights import WeightsUsed, locate
+from uadbench.errors import ParameterError, UnknownNameError
+from uadbench.torch_support.states import drawn, not_of, read_state
+from uadbench.torch_support.weights import IMAGENET, WeightsUsed, locate, require_kind
 
 # feature levels leave the classifier's weights over, which is no news
 logging.getLogger("timm.models._builder").setLevel(logging.ERROR)
 
 
 class Backbone(nn.Module):
-    """Feature maps of an ImageNet network at the given reductions of its input: 8 means an eighth of the side.
+    """Feature maps of timm's network at the given reductions of its input, finest first: 8 means an eighth of the side.
 
     Frozen and always in eval mode; gradients reach the input.
 
     Raises:
         UnknownNameError: timm has no such network.
-        ParameterError: The network has no features at a reduction.
+        ParameterError: The network has no features at a reduction, or weights of an unknown kind.
         MissingWeightsError: Names the file to place and where.
+        InvalidDataError: A damaged weights file, or one of another network.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, reductions: Sequence[int]) -> None:
+    def __init__(self, name: str, reductions: Sequence[int], *, weights: str = IMAGENET, seed: int = 0) -> None:
         super().__init__()
-        self.network, self.weights_used = pretrained(name, levels_at(name, reductions))
+        require_kind(weights)
+        levels = levels_at(name, reductions)
+        made = pretrained(name, levels) if weights == IMAGENET else _untrained(name, levels, seed)
+        self.network, self.weights_used = made
         self.channels: tuple[int, ...] = tuple(self.network.feature_info.channels())
         config = _config(name)
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1))
@@ -56,20 +63,21 @@ def pretrained(name: str, levels: tuple[int, ...] | None = None) -> tuple[Any, W
     """The ImageNet classifier of that name in eval mode, or its feature levels, and the weights it has.
 
     Raises:
-        InvalidDataError: A weights file of another network.
+        MissingWeightsError: Names the file to place and where.
+        InvalidDataError: A damaged weights file, or one of another network.
     """
-    config = _config(name)
-    file = locate(name, config.hf_hub_id)
-    state = _read(file.path)
-    if file.packaged:  # the same tensors in the same order under other names
-        state = dict(zip(timm.create_model(name).state_dict(), state.values(), strict=True))
+    file = locate(name, _config(name).hf_hub_id)
+    state = read_state(file.path, name)
     as_features: dict[str, Any] = {} if levels is None else {"features_only": True, "out_indices": levels}
-    try:
-        network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **as_features)
-    except RuntimeError as error:
-        raise InvalidDataError(
-            f"{file.path} does not hold the weights of {name!r}. Place the right file there. ({error})"
-        ) from error
+    with torch.random.fork_rng(devices=[]):  # timm draws weights before it reads any
+        if file.renamed:  # the same tensors in the same order under other names
+            state = dict(zip(timm.create_model(name).state_dict(), state.values(), strict=True))
+        try:
+            network = timm.create_model(
+                name, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **as_features
+            )
+        except RuntimeError as error:
+            raise not_of(name, file.path, error) from error
     return network.eval(), file.used
 
 
@@ -96,10 +104,9 @@ def _config(name: str) -> Any:
     return timm.get_pretrained_cfg(name)
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
+def _untrained(name: str, levels: tuple[int, ...], seed: int) -> tuple[Any, WeightsUsed]:
+    """timm's network as it is before training; the caller's random numbers stay as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network: Any = timm.create_model(name, features_only=True, out_indices=levels)
+    return network.eval(), drawn(network, name, seed)

@@ -1,179 +1,133 @@
-"""LPIPS of reconstructions: a learned distance to the healthy image. Beside every protocol, never ranked.
+"""Perceptual distances by name: how far apart two images are in the features of an ImageNet network.
 
-Source: Zhang et al., CVPR 2018, arXiv:1801.03924, by the `lpips` package: net alex, version 0.1. Its spatial map is
-averaged over regions as in PHANES, MICCAI 2023. Deviates: no pixel of a region is left out (published code drops exact
-zeros); intensities go from [0, 1] to [-1, 1], which some published numbers omit. Importing this file loads no torch.
+- `lpips-squeeze`, `lpips-alex`, `lpips-vgg`  LPIPS, version 0.1: the linear layers are those of the `lpips` package
+- `lite0`  the same with all weights equal, on EfficientNet-Lite0, which needs no download. Not calibrated: no LPIPS.
+
+Per layer l, features a and b of unit length in each pixel: d = sum over channels of w_l (a - b)^2. The map draws the d
+up to the image's size and adds them; the distance adds their means.
+
+Source: Zhang et al., CVPR 2018, arXiv:1801.03924, eq. 1. Deviates from the package: images are in [0, 1], which its
+scaling of [-1, 1] turns into ImageNet's normalisation; where a pixel has no features, gradients are 0 and not NaN.
 """
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
-import numpy as np
-from jaxtyping import Float, Float32, Int
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
 
-from uadbench.errors import InvalidDataError, MissingLibraryError, MissingWeightsError
-from uadbench.evidence import MapReader
-from uadbench.files.images import Dataset
-from uadbench.files.predictions import PredictionFile
-from uadbench.files.results import Value
-from uadbench.files.truth import TruthFile
-from uadbench.intervals import FEWEST_SUBJECTS, per_subject, percentile_interval, resample_counts
-from uadbench.measures.stratum import ratio
-from uadbench.protocols import Protocol
-from uadbench.torch_support.weights import WeightsUsed, digest, folder
-from uadbench.types import Truth
+from uadbench.errors import InvalidDataError, UnknownNameError
+from uadbench.torch_support.layers import LITE0, features
+from uadbench.torch_support.states import read_state
+from uadbench.torch_support.weights import IMAGENET, WeightsUsed, locate
 
-CALIBRATED = "7be5be79"  # how the SHA-256 begins of the weights that the linear layers were fitted to
-WEIGHTS = f"alexnet-owt-{CALIBRATED}.pth"
-SMALLEST_SIDE = 31  # below it, nothing is left after the second pooling
-NAMES = ("recon_lpips", "recon_lpips_inside", "recon_lpips_outside")
-
-
-class PerceptualDistance:
-    """LPIPS between two images, on the CPU and one pair at a time, so that no batch changes a bit.
-
-    Raises:
-        MissingLibraryError: Without torch, torchvision or lpips.
-        MissingWeightsError: Names the file to place and where.
-        InvalidDataError: A weights file of another network.
-    """
-
-    def __init__(self) -> None:
-        _require_libraries()
-        path = folder() / WEIGHTS
-        if not path.is_file():
-            raise MissingWeightsError(
-                f"LPIPS needs AlexNet's ImageNet weights, and {path} is not there. Place torchvision's file of that "
-                "name in that folder (UADBENCH_WEIGHTS names another folder)."
-            )
-        self.weights_used = WeightsUsed("alexnet", f"file: {path.name}", digest(path))
-        self._network = _network(path)
-
-    def map(self, image: Float[np.ndarray, "c h w"], other: Float[np.ndarray, "c h w"]) -> Float32[np.ndarray, "h w"]:
-        """The distance around each pixel, >= 0, of two images in [0, 1], grey or of three channels."""
-        import torch
-
-        from uadbench.torch_support.tensors import to_array, to_tensor
-
-        pair = [to_tensor(one[None]).expand(-1, 3, -1, -1) for one in (image, other)]  # (1 or 3, h, w) -> (1, 3, h, w)
-        with torch.no_grad():
-            return to_array(self._network(*pair, normalize=True))[0, 0]
+Batch = Float[Tensor, "n c h w"]
 
 
 @dataclass(frozen=True, slots=True)
-class PerceptualQuality:
-    """The values for one prediction file, and the weights behind them (None where nothing was compared)."""
+class _Recipe:
+    """A network, the layers of it that are compared (for lite0: reductions), and the smallest side they allow."""
 
-    values: tuple[Value, ...]
-    weights: WeightsUsed | None = None
-
-    @property
-    def warning(self) -> str:
-        """Empty, or that the weights are not those of the published LPIPS."""
-        if self.weights is None or self.weights.sha256.startswith(CALIBRATED):
-            return ""
-        return (
-            f"{WEIGHTS} has the SHA-256 {self.weights.sha256[:8]}..., not {CALIBRATED}...: other weights than those "
-            "LPIPS was calibrated on. Compare these values with no published ones."
-        )
+    network: str
+    layers: tuple[int, ...]
+    smallest: int
+    linear: str = ""
 
 
-def perceptual_quality(
-    rules: Protocol, dataset: Dataset, truth: TruthFile, predictions: PredictionFile
-) -> PerceptualQuality:
-    """LPIPS of healthy test images, and inside and outside the mask against the clean twin where there is one.
+RECIPES = {
+    "lpips-squeeze": _Recipe("squeezenet1_1", (1, 4, 7, 9, 10, 11, 12), 17, "lpips-squeeze-linear"),
+    "lpips-alex": _Recipe("alexnet", (1, 4, 7, 9, 11), 31, "lpips-alex-linear"),
+    "lpips-vgg": _Recipe("vgg16", (3, 8, 15, 22, 29), 16, "lpips-vgg-linear"),
+    LITE0: _Recipe(LITE0, (2, 4, 8), 8),
+}
+NAMES = tuple(RECIPES)
 
-    Source: protocols, "Metrics" and "Statistics": means over images with 95 % subject-bootstrap intervals.
+
+class PerceptualDistance:
+    """The distance of that name between two batches of images in [0, 1], grey or of three channels.
+
+    Frozen and no part of any network that holds it; gradients reach both inputs. `weights` is `imagenet` or `random`
+    (the network's alone, drawn from `seed`); `weights_used` are the records of the network's and the linear layers'.
+
+    Raises:
+        UnknownNameError: None of `NAMES`.
+        ParameterError: Weights of an unknown kind.
+        MissingLibraryError: Without lpips and torchvision, or timm for lite0.
+        MissingWeightsError: Names the file to place and where.
+        InvalidDataError: A damaged weights file, or one of another network.
     """
-    reason = _undefined(dataset, predictions)
-    if reason:
-        return PerceptualQuality(tuple(Value(metric=name, value=None, undefined=f"{name}: {reason}") for name in NAMES))
-    distance = PerceptualDistance()
-    test = MapReader(dataset["test"], predictions["test"], rules.pixels)
-    _, subject_of = np.unique(np.array(truth["test"].subjects), return_inverse=True)
-    found = distances(truth["test"], test, distance)
-    values = tuple(_mean(name, found[name], subject_of, rules) for name in NAMES)
-    return PerceptualQuality(values, distance.weights_used)
 
+    def __init__(self, name: str, device: str = "cpu", *, weights: str = IMAGENET, seed: int = 0) -> None:
+        require_distance(name)
+        recipe = RECIPES[name]
+        self.name, self.smallest_side = name, recipe.smallest
+        self.network = features(recipe.network, recipe.layers, weights=weights, seed=seed).to(device)
+        linear, used = _linear(recipe.linear, self.network.channels)
+        self.linear = [layer.to(device) for layer in linear]
+        self.weights_used: tuple[WeightsUsed, ...] = (self.network.weights_used, *used)
 
-def distances(truth: Truth, test: MapReader, distance: PerceptualDistance) -> Mapping[str, Float[np.ndarray, " n"]]:
-    """The mean distance of each image's reconstruction by name, NaN where the name does not apply to the image."""
-    found = {name: np.full(len(truth), np.nan) for name in NAMES}
-    for row in range(len(truth)):
-        mask = truth.masks[row]
-        reconstruction = test.reconstruction(row)
-        if reconstruction is None:
-            continue
-        if not truth.labels[row]:
-            whole = distance.map(test.source[row : row + 1].pixels[0], reconstruction)
-            found["recon_lpips"][row] = whole.mean(dtype=np.float64)
-        elif truth.clean is not None and mask.any():
-            around = distance.map(truth.clean[row], reconstruction)
-            for name, region in (("recon_lpips_inside", mask), ("recon_lpips_outside", ~mask)):
-                found[name][row] = around[region].mean(dtype=np.float64) if region.any() else np.nan
-    return found
+    def __call__(self, images: Batch, others: Batch) -> Float[Tensor, "n 1 h w"]:
+        """The distance around each pixel, >= 0.
 
+        Raises:
+            InvalidDataError: Shapes that disagree, images of other than 1 or 3 channels, or too small ones.
+        """
+        size = images.shape[-2:]
+        drawn = [F.interpolate(one, size, mode="bilinear") for one in self._layers(images, others)]
+        return torch.stack(drawn).sum(0)
 
-def _undefined(dataset: Dataset, predictions: PredictionFile) -> str:
-    """Why nothing can be compared; empty if it can."""
-    channels, height, width = dataset["test"].shape
-    have, every = len(set(predictions["test"].ids) & set(dataset["test"].ids)), len(dataset["test"])
-    if not predictions["test"].reconstructs:
-        return "the method returns no reconstructions."
-    if have < every:
-        return f"incomplete: {have} of {every} test images are predicted."
-    if channels not in (1, 3):
-        return f"images of {channels} channels; the network sees grey or colour."
-    if min(height, width) < SMALLEST_SIDE:
-        return f"images of {height} x {width} pixels; the network needs {SMALLEST_SIDE} a side."
-    return ""
+    def between(self, images: Batch, others: Batch) -> Float[Tensor, " n"]:
+        """One distance per pair of images, >= 0; not quite the mean of the map, whose layers are drawn up first.
 
+        Raises:
+            InvalidDataError: As the map.
+        """
+        return torch.stack([one.mean((1, 2, 3)) for one in self._layers(images, others)]).sum(0)
 
-def _mean(name: str, values: Float[np.ndarray, " n"], subject_of: Int[np.ndarray, " n"], rules: Protocol) -> Value:
-    """The mean over images that have a value, with its interval."""
-    rows = np.flatnonzero(np.isfinite(values))
-    if not len(rows):
-        kind = "is healthy" if name == NAMES[0] else "has a mask and a clean twin"
-        return Value(metric=name, value=None, undefined=f"{name}: no test image {kind}.")
-    subjects = len(np.unique(subject_of[rows]))
-    low, high = None, None
-    if subjects >= FEWEST_SUBJECTS:
-        total = int(subject_of.max()) + 1
-        summed = per_subject(subject_of[rows], np.stack([values[rows], np.ones(len(rows))], axis=1), total)
-        low, high = percentile_interval(ratio(resample_counts(total, rules.resamples, rules.resample_seed) @ summed))
-    mean, images = float(values[rows].mean()), len(rows)
-    return Value(metric=name, value=mean, low=low, high=high, subjects=subjects, images=images, cases=images)
+    def _layers(self, images: Batch, others: Batch) -> Iterator[Float[Tensor, "n 1 _h _w"]]:
+        """The distance per layer, in the layer's own size."""
+        self._require_comparable(images, others)
+        for one, other, weights in zip(self.network(images), self.network(others), self.linear, strict=True):
+            apart = F.normalize(one).sub_(F.normalize(other)).square()
+            yield F.conv2d(apart, weights)  # (n, k, a, b) -> (n, 1, a, b)
 
-
-def _require_libraries() -> None:
-    for library in ("torch", "torchvision", "lpips"):
-        if find_spec(library) is None:
-            raise MissingLibraryError(
-                f"LPIPS needs the library {library!r}, which is not installed. "
-                "Install it with `pip install 'uadbench[perceptual]'`."
+    def _require_comparable(self, images: Batch, others: Batch) -> None:
+        channels, height, width = images.shape[1:]
+        if images.shape != others.shape:
+            raise InvalidDataError(
+                f"{self.name}: images {tuple(images.shape)} and others {tuple(others.shape)} disagree. Give two "
+                "batches of one shape (n, c, h, w)."
+            )
+        if channels not in (1, 3):
+            raise InvalidDataError(f"{self.name}: images have {channels} channels. Give 1 (grey) or 3 (RGB).")
+        if min(height, width) < self.smallest_side:
+            raise InvalidDataError(
+                f"{self.name}: images of {height} x {width} px are too small for the network. Give at least "
+                f"{self.smallest_side} px a side."
             )
 
 
-def _network(path: Path) -> Any:
-    """The package's network with its own linear layers, and the convolutions of this file."""
-    import lpips
-    import torch
+def require_distance(name: str) -> None:
+    """Refuses a name that no distance has.
 
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package builds its backbone by options that torchvision has renamed
-        network = lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, spatial=True, verbose=False)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        # slices keep the numbers of AlexNet's layers: slice2.3.weight is features.3.weight
-        renamed = {name: state[f"features.{name.partition('.')[2]}"] for name in network.net.state_dict()}
-        network.net.load_state_dict(renamed)
-    except (RuntimeError, KeyError, TypeError, EOFError, UnpicklingError) as error:
+    Raises:
+        UnknownNameError: Suggests the nearest.
+    """
+    if name not in NAMES:
+        raise UnknownNameError("perceptual distance", name, NAMES, "one of: " + ", ".join(NAMES))
+
+
+def _linear(name: str, channels: tuple[int, ...]) -> tuple[list[Float[Tensor, "1 _k 1 1"]], tuple[WeightsUsed, ...]]:
+    """The weights per layer that the package brings, and their record; without a name all alike, and no record."""
+    shapes = [(1, count, 1, 1) for count in channels]
+    if not name:
+        return [torch.full(shape, 1 / len(channels)) for shape in shapes], ()
+    file = locate(name)
+    layers = list(read_state(file.path, name).values())
+    if [tuple(layer.shape) for layer in layers] != shapes:
         raise InvalidDataError(
-            f"{path} does not hold AlexNet's weights. Place the right file there. ({error})"
-        ) from error
-    return network.requires_grad_(False).eval()
+            f"{file.path} does not hold the weights of {name!r}: one for each of {channels} channels. Remove the file."
+        )
+    return layers, (file.used,)
