@@ -1,7 +1,7 @@
 """What can be known of the methods without importing them: papers, presets and costs.
 
 A method's own defaults are its `paper` preset; deviations of published code from its paper are switches that every
-preset leaves off. `quick` differs in size, width, epochs and batch alone, so that two CPU
+preset leaves off. `quick` differs in size, width, epochs, steps and batch alone, so that two CPU
 cores fit and score brain-phantom-v1 in half a minute.
 """
 
@@ -56,7 +56,7 @@ METHODS = (
         "memae:MemoryAutoencoder",
         "Autoencoder with a memory of healthy latents",
         "Gong et al., Memorizing normality to detect anomaly, ICCV 2019",
-        {"quick": {"batch": 16, "epochs": 40}, "ae4ad-2024": {}},
+        {"quick": {"batch": 16, "epochs": 40}, "ae4ad-2024": {"similarity": "dot"}},
         cost=25,
     ),
     method(
@@ -132,7 +132,7 @@ METHODS = (
         "vanilla_ae:VanillaAutoencoder",
         "Autoencoder with a dense latent",
         PITFALLS,
-        {"quick": {**SMALL, "width": 16, "steps": 300}, "pit-2022": {}},
+        {"quick": {**SMALL, "width": 16, "epochs": 10, "steps": 30}, "pit-2022": {}},
         cost=25,
     ),
     method(
@@ -140,7 +140,7 @@ METHODS = (
         "spatial_ae:SpatialAutoencoder",
         "Autoencoder with a latent of few channels",
         PITFALLS,
-        {"quick": {**SMALL, "width": 16, "steps": 300}, "pit-2022": {}},
+        {"quick": {**SMALL, "width": 16, "epochs": 10, "steps": 30}, "pit-2022": {}},
         cost=25,
     ),
     method(
@@ -148,7 +148,7 @@ METHODS = (
         "vq_vae:VectorQuantisedVae",
         "Two-level autoencoder with a codebook (VQ-VAE-2)",
         "Razavi et al., Generating diverse high-fidelity images with VQ-VAE-2, NeurIPS 2019; " + PITFALLS,
-        {"quick": {**SMALL, "width": 32, "steps": 300}, "pit-2022": {}},
+        {"quick": {**SMALL, "batch": 8, "width": 32, "epochs": 15, "steps": 30}, "pit-2022": {}},
         cost=25,
     ),
     method(
