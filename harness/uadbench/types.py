@@ -95,8 +95,9 @@ class Prediction:
 
 
 def _require_finite(what: str, array: np.ndarray) -> None:
-    wrong = np.argwhere(~np.isfinite(array))
-    if len(wrong):
+    finite = np.isfinite(array)
+    if not finite.all():
+        wrong = np.argwhere(~finite)
         place = tuple(int(i) for i in wrong[0])
         raise ContractError(
             f"Prediction: {what} hold {len(wrong)} values that are not finite, the first {array[place]} at {place}. "

@@ -88,17 +88,21 @@ class SplitSource:
     ids: tuple[str, ...]
     subjects: tuple[str, ...]
     shape: tuple[int, int, int]
-    _file: h5py.File | None = field(default=None, repr=False)
+    _stored: tuple[h5py.Dataset, h5py.Dataset] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, rows: slice) -> Images:
-        if self._file is None:
-            self._file = h5py.File(self.path, "r")
-        group = self._file[self.split]
-        pixels = scaled(group["images"], group["images"][rows])
-        return Images(pixels, group["foreground"][rows], self.ids[rows], self.subjects[rows])
+        images, foreground = self._opened()
+        return Images(scaled(images, images[rows]), foreground[rows], self.ids[rows], self.subjects[rows])
+
+    def _opened(self) -> tuple[h5py.Dataset, h5py.Dataset]:
+        """The images and the foreground in the file, which stays open; nothing is cached, as rows are read once."""
+        if self._stored is None:
+            group = h5py.File(self.path, "r", rdcc_nbytes=0)[self.split]
+            self._stored = group["images"], group["foreground"]
+        return self._stored
 
     def foreground(self) -> np.ndarray:
         """The foreground (n, h, w) of the whole split."""
@@ -108,7 +112,9 @@ class SplitSource:
 
 def scaled(dataset: h5py.Dataset, stored: np.ndarray) -> np.ndarray:
     """Stored integers as float32 intensities in [0, 1]."""
-    return np.asarray(stored, np.float32) * np.float32(dataset.attrs["scale"])
+    intensities = stored.astype(np.float32)
+    intensities *= np.float32(dataset.attrs["scale"])
+    return intensities
 
 
 @dataclass(frozen=True, slots=True)

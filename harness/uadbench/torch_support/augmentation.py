@@ -4,11 +4,10 @@ Source: Bercea et al., MIDL 2023 (RA), appendix B: rotation, shift, scale and ho
 Deviates: bilinear where the authors' pictures were resampled to the nearest pixel in 8 bit.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,20 +35,44 @@ class Affine:
             raise ParameterError(f"Affine: flip is {self.flip}. Give a probability.")
 
     def __call__(self, images: Float[Tensor, "n c h w"], draws: torch.Generator) -> Float[Tensor, "n c h w"]:
-        """Every image moved in its own way; bilinear."""
-        moves = self.moves(len(images), draws, images.shape[-2] / images.shape[-1]).to(images.device)
-        grid = F.affine_grid(moves, list(images.shape), align_corners=False)  # (n, 2, 3) -> (n, h, w, 2)
-        moved = F.grid_sample(images - self.fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        return moved + self.fill
+        """Every image moved in its own way."""
+        return self.drawn(len(images), draws).apply(images, self.fill)
 
-    def moves(self, count: int, draws: torch.Generator, aspect: float = 1.0) -> Float[Tensor, "n 2 3"]:
-        """From places in the new image to places in the old one, in units of half a side; `aspect` is h / w."""
-        angle, across, down = torch.empty(3, count).uniform_(-1, 1, generator=draws)
+    def drawn(self, count: int, draws: torch.Generator) -> "Moves":
+        """How `count` images are moved."""
+        turn, across, down = torch.empty(3, count).uniform_(-1, 1, generator=draws)
         scale = torch.empty(count).uniform_(self.smallest, self.largest, generator=draws)
-        mirrored = 1 - 2 * (torch.rand(count, generator=draws) < self.flip).float()
-        cosine, sine = (turn(angle * math.radians(self.degrees)) / scale for turn in (torch.cos, torch.sin))
+        mirrored = torch.rand(count, generator=draws) < self.flip
+        return Moves(self.degrees * turn, self.shift * across, self.shift * down, scale, mirrored)
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Where each image's pixels are taken from: its frame, mirrored left to right, turned clockwise by `degrees` and
+    divided by `scale` about its centre, then shifted by these shares of its sides to the right and down.
+
+    So the picture itself turns the other way round, grows by `scale`, and goes left and up.
+    """
+
+    degrees: Float[Tensor, " n"]
+    across: Float[Tensor, " n"]
+    down: Float[Tensor, " n"]
+    scale: Float[Tensor, " n"]
+    mirrored: Bool[Tensor, " n"]
+
+    def apply(self, images: Float[Tensor, "n c h w"], fill: float) -> Float[Tensor, "n c h w"]:
+        """The moved images, bilinear; `fill` comes in from outside the frame."""
+        matrices = self.matrices(images.shape[-2] / images.shape[-1]).to(images.device)
+        grid = F.affine_grid(matrices, list(images.shape), align_corners=False)  # (n, 2, 3) -> (n, h, w, 2)
+        moved = F.grid_sample(images - fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        return moved + fill
+
+    def matrices(self, aspect: float) -> Float[Tensor, "n 2 3"]:
+        """From places in the new image to places in the old one, in units of half a side; `aspect` is h / w."""
+        angle, mirror = torch.deg2rad(self.degrees), 1 - 2 * self.mirrored.float()
+        cosine, sine = angle.cos() / self.scale, angle.sin() / self.scale
         rows = [
-            torch.stack([mirrored * cosine, -aspect * sine, 2 * self.shift * across], dim=-1),
-            torch.stack([mirrored * sine / aspect, cosine, 2 * self.shift * down], dim=-1),
+            torch.stack([mirror * cosine, -aspect * sine, 2 * self.across], dim=-1),
+            torch.stack([mirror * sine / aspect, cosine, 2 * self.down], dim=-1),
         ]
         return torch.stack(rows, dim=1)

@@ -7,10 +7,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32
+from torch.utils import deterministic as _fresh_memory
+
+FRESH_MEMORY: Any = _fresh_memory  # its switch is a property that type checkers do not see
 
 
 @contextmanager
@@ -22,16 +26,19 @@ def deterministic(seed: int, device: str) -> Iterator[None]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     on_gpu = torch.device(device).type == "cuda"
     algorithms = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    benchmark = torch.backends.cudnn.benchmark
+    benchmark, filling = torch.backends.cudnn.benchmark, FRESH_MEMORY.fill_uninitialized_memory
     with torch.random.fork_rng(devices=[device] if on_gpu else []):
-        torch.manual_seed(seed)
+        # torch.manual_seed also notes for CUDA where it was called from, which takes longer than a small batch's loss
+        (torch.manual_seed if on_gpu else torch.default_generator.manual_seed)(seed)
         torch.use_deterministic_algorithms(True, warn_only=on_gpu)
         torch.backends.cudnn.benchmark = False
+        FRESH_MEMORY.fill_uninitialized_memory = False  # filling is for finding errors; no kernel reads what it fills
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(algorithms[0], warn_only=algorithms[1])
             torch.backends.cudnn.benchmark = benchmark
+            FRESH_MEMORY.fill_uninitialized_memory = filling
 
 
 def generator(seed: int) -> torch.Generator:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from uadbench.errors import DeviceMemoryError, EnvironmentProblemError, MissingLibraryError, UsageError
 
-NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # torch's words on CUDA, Linux and Windows
+# the words of CUDA, of Linux, of Windows, and of cuBLAS and cuDNN
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
 def cuda_devices() -> tuple[str, ...]:
@@ -43,8 +44,10 @@ def require_device(device: str) -> None:
 
 
 @contextmanager
-def memory_checked(batch: int) -> Iterator[None]:
-    """Turns torch's refusal to allocate into one sentence with the batch to try.
+def memory_checked(count: int, what: str = "batch") -> Iterator[None]:
+    """Turns torch's refusal to allocate for `count` images into one sentence with the batch to try.
+
+    `what` is the word for those images: the parameter to lower.
 
     Raises:
         DeviceMemoryError: The device has too little memory.
@@ -54,7 +57,7 @@ def memory_checked(batch: int) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
         if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in NO_MEMORY):
             raise
-        smaller = f"Try a batch of {batch // 2}" if batch >= 4 else "Try smaller images"
+        smaller = f"Try a {what} of {count // 2}" if count >= 4 else "Try smaller images"
         raise DeviceMemoryError(
-            f"The device has too little memory for a batch of {batch}. {smaller}, or another device."
+            f"The device has too little memory for a {what} of {count}. {smaller}, or another device."
         ) from error

@@ -19,6 +19,7 @@ from uadbench.errors import InvalidDataError, ParameterError
 from uadbench.torch_support import saving
 from uadbench.torch_support.augmentation import Affine
 from uadbench.torch_support.determinism import deterministic, generator_of
+from uadbench.torch_support.devices import memory_checked
 from uadbench.torch_support.residuals import Residual, residual
 from uadbench.torch_support.tensors import blocks, read, resized, to_array
 from uadbench.torch_support.training import Learner, Schedule, gradient_step, mean_loss, train
@@ -27,6 +28,7 @@ from uadbench.types import FitContext, Images, ImageSource, Prediction
 Grid = Float[Tensor, "n c s s"]
 Draw = Callable[..., Float[Tensor, "n ..."]]  # draw(*shape): normal noise of that shape per image, from its own stream
 NetworkLoss = Callable[[Any, Grid], Float[Tensor, ""]]  # a network and a batch on its grid
+Means = Callable[[Any, str], Residual]  # the map of a method, on a device
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,9 @@ UNIT, SIGNED = Domain(0.0), Domain(-1.0)
 class Reconstructing(Protocol):
     """What the method must have: a frozen dataclass whose fields include these.
 
-    `size` is the side of the grid; `residual` names the map; `block` is how many images are predicted at once: more
-    are faster together, but a single image then costs as much as a whole block.
+    `size` is the side of the grid; `residual` names the map, unless the method brings `means` of its own; `block` is
+    how many images are predicted at once: more are faster together, but a single image then costs as much as a whole
+    block.
     """
 
     size: int
@@ -87,11 +90,18 @@ def fit(
 
     Raises:
         ParameterError: A batch larger than the training set.
+        InvalidDataError: Validation images of other channels, or none where the best epoch is chosen on them.
         TrainingDivergedError: A loss that is not finite or exploded.
         DeviceMemoryError: Too little memory for the batch.
+        EnvironmentProblemError: What the residual needs, weights or a library, is missing; said before the training.
     """
     channels = train_on.shape[0]
-    with deterministic(context.seed, context.device):
+    if val.shape[0] != channels:
+        raise InvalidDataError(
+            f"Training images have {channels} channels, validation images {val.shape[0]}. Convert one of them."
+        )
+    residual(method.residual, context.device)
+    with memory_checked(training.schedule.batch), deterministic(context.seed, context.device):
         network = method.network(channels).to(context.device)
         learner = _learner(network, training, _validated(method, val, training), context)
         augment = Affine(fill=method.domain.low) if training.augment else None
@@ -99,14 +109,21 @@ def fit(
     return reconstructor(method, network, channels, context)
 
 
-def reconstructor(method: Reconstructing, network: nn.Module, channels: int, context: FitContext) -> "Reconstructor":
-    """The detector of a network that was trained in a way of its own."""
-    means = residual(method.residual, context.device)
-    return Reconstructor(method, network.eval(), channels, context.seed, context.device, means)
+def by_name(method: Reconstructing, device: str) -> Residual:
+    """The map that the method's `residual` names."""
+    return residual(method.residual, device)
 
 
-def restored(kind: type, folder: Path, device: str) -> "Reconstructor":
-    """The detector that `Reconstructor.save` wrote, for `load` of the method `kind`.
+def reconstructor(
+    method: Reconstructing, network: nn.Module, channels: int, context: FitContext, means: Means = by_name
+) -> "Reconstructor":
+    """The detector of a network that was trained in a way of its own, with the map that `means` makes."""
+    made = means(method, context.device)
+    return Reconstructor(method, network.eval(), channels, context.seed, context.device, made)
+
+
+def restored(kind: type, folder: Path, device: str, means: Means = by_name) -> "Reconstructor":
+    """The detector that `Reconstructor.save` wrote, for `load` of the method `kind`, with the map that `means` makes.
 
     Raises:
         InvalidDataError: No such detector, or one of a version that does not fit.
@@ -114,8 +131,7 @@ def restored(kind: type, folder: Path, device: str) -> "Reconstructor":
     method, saved = saving.read(folder, kind)
     network = method.network(saved.channels)
     saving.load_weights(folder, network, saved, kind)
-    means = residual(method.residual, device)
-    return Reconstructor(method, network.to(device), saved.channels, saved.seed, device, means)
+    return Reconstructor(method, network.to(device), saved.channels, saved.seed, device, means(method, device))
 
 
 def on_grid(method: Reconstructing, source: ImageSource) -> Grid:
@@ -159,33 +175,40 @@ class Reconstructor:
 
         Raises:
             InvalidDataError: Images of other channels than those it was fitted on.
+            DeviceMemoryError: Too little memory for a block.
         """
-        n, c, h, w = images.pixels.shape
+        _, c, h, w = images.pixels.shape
         if c != self.channels:
             raise InvalidDataError(
                 f"The detector was fitted on images of {self.channels} channels; these have {c}. Convert them."
             )
-        maps, scores = np.empty((n, h, w), np.float32), np.empty(n, np.float64)
-        reconstructions = np.empty((n, c, h, w), np.float32)
-        for rows, pixels in blocks(images, self.method.block, self.device):
-            block, kept = self._predicted(pixels, (h, w)), rows.stop - rows.start
-            maps[rows], reconstructions[rows] = block[0][:kept, 0], block[1][:kept]
-            scores[rows] = block[2][:kept]
-        return Prediction(maps, scores, reconstructions)
+        parts: tuple[list[np.ndarray], ...] = ([], [], [])
+        with memory_checked(self.method.block, "block"), deterministic(self.seed, self.device):
+            for rows, pixels in blocks(images, self.method.block, self.device):
+                kept = rows.stop - rows.start
+                for part, block in zip(parts, self._predicted(pixels, (h, w)), strict=True):
+                    part.append(block if kept == len(block) else block[:kept].copy())
+        maps, scores, reconstructions = parts
+        return Prediction(_joined(maps, (h, w)), _joined(scores, ()), _joined(reconstructions, (c, h, w)))
 
     def _predicted(self, pixels: Float[Tensor, "n c h w"], size: tuple[int, int]) -> tuple[np.ndarray, ...]:
-        """Maps (n, 1, h, w), reconstructions (n, c, h, w) and scores (n,) of a block."""
+        """Maps (n, h, w), scores (n,) and reconstructions (n, c, h, w) of a block, in memory of their own."""
         domain = self.method.domain
         with torch.no_grad():
             shrunk = domain.to_grid(pixels, self.method.size)
             seen = self.method.reconstruct(self.network, shrunk, _draw(pixels, self.seed))
             error = self.means(shrunk, seen, domain.to_unit).mean(1, keepdim=True)  # (n, c, s, s) -> (n, 1, s, s)
             enlarged, scores = resized(error, size), to_array(error).mean(axis=(1, 2, 3), dtype=np.float64)
-            return to_array(enlarged), to_array(resized(domain.to_unit(seen), size)), scores
+            return to_array(enlarged)[:, 0], scores, to_array(resized(domain.to_unit(seen), size))
 
     def save(self, folder: Path) -> None:
         """Writes the weights, the method's parameters, the channels and the seed."""
         saving.save(folder, self.network, self.method, self.channels, self.seed)
+
+
+def _joined(parts: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """All blocks as one array of such items; a single block as it is, since fresh memory costs more than copying."""
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, *shape), np.float32), *parts])
 
 
 def _learner(network: nn.Module, training: Training, val: Grid | None, context: FitContext) -> Learner:

@@ -21,8 +21,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from uadbench.errors import MissingLibraryError, UnknownNameError
+from uadbench.errors import UnknownNameError
 from uadbench.metrics.reconstruction import ssim_map
+from uadbench.torch_support.equalising import equalise_adaptively
 from uadbench.torch_support.tensors import to_array
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def squared(image: Batch, seen: Batch) -> Map:
 
 
 def equalised(image: Batch, seen: Batch) -> Map:
-    """|e(x) - e(x_hat)| per channel, in [0, 1]; e is scikit-image's equalize_adapthist, a constant channel stays."""
-    return (_equalised(image) - _equalised(seen)).abs()
+    """|e(x) - e(x_hat)| per channel, in [0, 1]; e is `equalise_adaptively`, so a constant channel stays."""
+    return (equalise_adaptively(image) - equalise_adaptively(seen)).abs()
 
 
 def ssim(image: Batch, seen: Batch) -> Map:
@@ -68,7 +69,8 @@ def foreground(image: Batch, seen: Batch) -> Map:
     error = absolute(image, seen).mean(1, keepdim=True) * inside
     padded = F.pad(error, [MEDIAN // 2] * 4, mode="reflect")
     around = F.unfold(padded, MEDIAN)  # (n, 1, h + 4, w + 4) -> (n, 25, h * w)
-    return around.median(dim=1).values.view_as(error)
+    middle = around.sort(dim=1).values[:, MEDIAN**2 // 2]  # (n, h * w); torch's median has no deterministic GPU kernel
+    return middle.view_as(error)
 
 
 class PerceptualResidual:
@@ -77,7 +79,8 @@ class PerceptualResidual:
     def __init__(self, device: str) -> None:
         from uadbench.torch_support.backbones import Backbone
 
-        self.backbone = Backbone(FEATURES, REDUCTIONS).to(device)
+        with torch.random.fork_rng(devices=[]):  # timm draws weights before it reads them
+            self.backbone = Backbone(FEATURES, REDUCTIONS).to(device)
 
     def __call__(self, image: Batch, seen: Batch) -> Map:
         return absolute(image, seen).mean(1, keepdim=True) * feature_distance(self.backbone, image, seen)
@@ -141,18 +144,3 @@ def require_residual(name: str) -> None:
     """
     if name not in NAMES:
         raise UnknownNameError("residual", name, NAMES, "one of: " + ", ".join(NAMES))
-
-
-def _equalised(images: Batch) -> Batch:
-    try:
-        from skimage.exposure import equalize_adapthist
-    except ModuleNotFoundError as error:
-        raise MissingLibraryError(
-            "The residual 'equalised' needs scikit-image. Install it with `pip install 'uadbench[import]'`."
-        ) from error
-    result = to_array(images).copy()
-    for channels in result:
-        for row, channel in enumerate(channels):
-            if channel.min() < channel.max():
-                channels[row] = equalize_adapthist(channel)
-    return torch.as_tensor(result, device=images.device)

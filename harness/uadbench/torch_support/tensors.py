@@ -1,7 +1,7 @@
 """Numpy images to torch tensors and back, and reading a source image by image.
 
-A detector predicts one image at a time: a convolution over eight images may differ in the last bit from one over a
-single image, and a map must not depend on who else is in the batch.
+A convolution over eight images may differ in the last bit from one over a single image, and a map must not depend on
+who else is in the batch: a detector predicts its images one at a time, or in blocks of one size.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn import functional as F
 
+from uadbench.errors import InvalidDataError
 from uadbench.types import Images, ImageSource
 
 CHUNK = 64
@@ -44,7 +45,13 @@ def each_image_of(source: ImageSource, device: str) -> Iterator[Float[Tensor, "1
 
 
 def read(source: ImageSource, prepare: Callable[[Float[Tensor, "1 c h w"]], Tensor]) -> Float[Tensor, "n ..."]:
-    """Every image of a source, prepared (resized, say) while it is read, so that only the small one stays in memory."""
+    """Every image of a source, prepared (resized, say) while it is read, so that only the small one stays in memory.
+
+    Raises:
+        InvalidDataError: A source without images.
+    """
+    if not len(source):
+        raise InvalidDataError("There are no images to read. Give at least one for training and one for validation.")
     return torch.cat([prepare(image) for image in each_image_of(source, "cpu")])
 
 
@@ -63,6 +70,7 @@ def blocks(images: Images, size: int, device: str) -> Iterator[tuple[slice, Floa
     """
     for start in range(0, len(images), size):
         pixels = images.pixels[start : start + size]
-        block = np.zeros((size, *pixels.shape[1:]), np.float32)
-        block[: len(pixels)] = pixels
-        yield slice(start, start + len(pixels)), to_tensor(block, device)
+        block = torch.empty((size, *pixels.shape[1:]), dtype=torch.float32)  # aligned, as in `to_tensor`
+        filled = block.numpy()
+        filled[: len(pixels)], filled[len(pixels) :] = pixels, 0
+        yield slice(start, start + len(pixels)), block.to(device)

@@ -8,19 +8,21 @@ schedulers, tells progress, and goes on exactly where a run that was cut off had
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from uadbench.errors import ParameterError
-from uadbench.torch_support.checkpoints import Checkpoint, Progressing
+from uadbench.errors import EnvironmentProblemError, InvalidDataError, ParameterError
+from uadbench.torch_support.checkpoints import Checkpoint, Progressing, settings
 from uadbench.torch_support.determinism import generator
 from uadbench.torch_support.devices import memory_checked
-from uadbench.torch_support.watching import Best, Told, checked
+from uadbench.torch_support.storing import first_line
+from uadbench.torch_support.watching import Best, Told, checked, require_finite
 from uadbench.types import FitContext
 
 Batch = Float[Tensor, "n c h w"]
@@ -58,6 +60,11 @@ class Schedule:
         if self.mode not in MODES:
             raise ParameterError(f"Schedule: mode is {self.mode!r}. Give one of {', '.join(MODES)}.")
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What changes the result: all but how often checkpoints are written."""
+        return {name: value for name, value in asdict(self).items() if name != "checkpoint_minutes"}
+
 
 @dataclass(frozen=True, slots=True)
 class Learner:
@@ -71,6 +78,11 @@ class Learner:
     optimisers: tuple[torch.optim.Optimizer, ...] = ()
     schedulers: tuple[LRScheduler, ...] = ()
     validate: Validate | None = None
+
+    def __post_init__(self) -> None:
+        waiting = any(isinstance(one, ReduceLROnPlateau) for one in self.schedulers)
+        if waiting and self.validate is None:
+            raise ParameterError("Learner: ReduceLROnPlateau follows the validation value. Give `validate` as well.")
 
 
 def train(
@@ -90,24 +102,27 @@ def train(
 
     Raises:
         ParameterError: Fewer images than a batch holds.
-        TrainingDivergedError: A loss that is not finite, or grew a thousandfold.
+        TrainingDivergedError: A loss that is not finite or grew a thousandfold, or weights that are not finite; says
+            where the checkpoint of the last good epoch lies.
         DeviceMemoryError: The batch does not fit; the sentence says which to try.
+        InvalidDataError: A checkpoint that is damaged or of another training.
     """
     _require_batch(len(images), schedule.batch)
     draws = generator(context.seed)
-    feed = _Feed(_resident(images, context.device), schedule, context.device, draws, augment)
     best, told = Best(schedule.patience, schedule.min_delta), Told(context, schedule.epochs)
     state = Progressing(learner.network, (*learner.optimisers, *learner.schedulers), best, told, draws)
-    checkpoint = Checkpoint(state, context, name, schedule.epochs, (schedule.batch, len(images)))
-    start = checkpoint.resume()
-    with memory_checked(schedule.batch):
-        for epoch in range(start, schedule.epochs):
+    facts = {**schedule.facts, "images": tuple(images.shape), **settings(learner.optimisers)}
+    checkpoint = Checkpoint(state, context, name, facts)
+    with memory_checked(schedule.batch), checkpoint.left_behind():
+        feed = _Feed(_resident(images, context.device), schedule, context.device, draws, augment)
+        for epoch in range(checkpoint.resume(schedule.epochs), schedule.epochs):
             told.epoch(epoch, _epoch(learner, feed, epoch))
             _judge(learner, best)
             if best.exhausted:
                 break
             checkpoint.keep(epoch + 1, schedule.checkpoint_minutes)
-    best.restore(learner.network)
+        best.restore(learner.network)
+        require_finite(learner.network)
     learner.network.eval()
 
 
@@ -123,9 +138,14 @@ def gradient_step(
 
     `clip_norm` bounds the norm of all gradients together (0 = no bound); `compiled` runs the loss through
     `torch.compile`, which pays for long trainings on a GPU.
+
+    Raises:
+        ParameterError: `clip_norm` below 0.
     """
+    if not clip_norm >= 0:
+        raise ParameterError(f"clip_norm is {clip_norm}. Give a norm above 0, or 0 for no bound.")
     weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-    computed: Loss = torch.compile(loss) if compiled else loss
+    computed = _compiled(loss) if compiled else loss
 
     def step(batch: Batch, _epoch: int) -> Tensor:
         optimiser.zero_grad(set_to_none=True)
@@ -141,12 +161,19 @@ def gradient_step(
 
 
 def mean_loss(loss: Loss, images: Batch, batch: int, context: FitContext) -> Validate:
-    """The mean of a loss over images, for `Learner.validate`; the random state is as before when it returns."""
+    """The mean of a loss over images, for `Learner.validate`; the random state is as before when it returns.
+
+    Raises:
+        InvalidDataError: No images.
+    """
+    if not len(images):
+        raise InvalidDataError("There are no validation images to choose the best epoch on. Give at least one.")
+    kept = _resident(images, context.device)
 
     def validate() -> float:
         total = torch.zeros((), device=context.device)
         with torch.random.fork_rng(devices=_drawing(context.device)), autocast(context):
-            for part in torch.split(images, batch):
+            for part in torch.split(kept, batch):
                 total += loss(part.to(context.device)).float() * len(part)
         return float(total) / len(images)
 
@@ -154,7 +181,10 @@ def mean_loss(loss: Loss, images: Batch, batch: int, context: FitContext) -> Val
 
 
 def autocast(context: FitContext) -> AbstractContextManager:
-    """Computes in bfloat16 where torch holds that safe, if the context asks for it."""
+    """Computes in bfloat16 where torch holds that safe, if the context asks for it.
+
+    In float32 torch still lets a recent GPU round the factors of a convolution to 10 bits (TF32).
+    """
     kind = torch.device(context.device).type
     return torch.autocast(kind, torch.bfloat16, enabled=context.precision == "bfloat16")
 
@@ -171,8 +201,9 @@ class _Feed:
 
     def batches(self) -> Iterator[Batch]:
         """Every image once, shuffled; or as many shuffled passes as `steps` batches take; on the device, augmented."""
-        for start, stop in pairwise(self._starts(rows := self._rows())):
-            batch = self.images[rows[start:stop]].to(self.device, non_blocking=True)
+        rows = self._rows()
+        for start, stop in pairwise(self._starts(len(rows))):
+            batch = self.images[rows[start:stop]].to(self.device)
             yield self.augment(batch, self.draws) if self.augment else batch
 
     def _rows(self) -> Int[Tensor, " k"]:
@@ -181,9 +212,9 @@ class _Feed:
         rows = torch.cat([torch.randperm(count, generator=self.draws) for _ in range(passes)])
         return (rows[:wanted] if wanted else rows).to(self.images.device)
 
-    def _starts(self, rows: Int[Tensor, " k"]) -> list[int]:
-        starts = [*range(0, len(rows), self.schedule.batch), len(rows)]
-        if len(rows) % self.schedule.batch == 1:  # an image alone has no batch statistics: it joins the batch before
+    def _starts(self, count: int) -> list[int]:
+        starts = [*range(0, count, self.schedule.batch), count]
+        if count % self.schedule.batch == 1:  # an image alone has no batch statistics: it joins the batch before
             starts.pop(-2)
         return starts
 
@@ -191,7 +222,7 @@ class _Feed:
 def _epoch(learner: Learner, feed: _Feed, epoch: int) -> float:
     """One pass; the mean loss. Losses stay on the device until its end, so that a GPU never waits for one."""
     learner.network.train(feed.schedule.mode == "train")
-    losses = [learner.step(batch, epoch) for batch in feed.batches()]
+    losses = [learner.step(batch, epoch).detach() for batch in feed.batches()]
     learner.network.eval()
     return checked(torch.stack(losses), epoch)
 
@@ -210,13 +241,31 @@ def _judge(learner: Learner, best: Best) -> None:
             scheduler.step(value)
 
 
+def _compiled(loss: Loss) -> Loss:
+    """The loss compiled at its first call, which needs a compiler on this machine."""
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    fast: Loss = torch.compile(loss)
+
+    def computed(batch: Batch) -> Float[Tensor, ""]:
+        try:
+            return fast(batch)
+        except BackendCompilerFailed as error:
+            reason = first_line(error)
+            raise EnvironmentProblemError(
+                f"torch.compile failed here ({reason}). Install a C++ compiler, or leave `compiled` off."
+            ) from error
+
+    return computed
+
+
 def _resident(images: Batch, device: str) -> Batch:
     """The images on the device, unless they would fill more than half of a GPU's free memory."""
     if torch.device(device).type != "cuda":
         return images
-    free, _ = torch.cuda.mem_get_info(device)
+    free, _ = torch.cuda.mem_get_info(torch.device(device).index)
     fits = images.numel() * images.element_size() <= RESIDENT * free
-    return images.to(device) if fits else images.pin_memory()
+    return images.to(device) if fits else images
 
 
 def _drawing(device: str) -> list[str]:

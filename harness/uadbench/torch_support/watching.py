@@ -31,6 +31,25 @@ def checked(losses: Float[Tensor, " k"], epoch: int) -> float:
     return float(losses.double().mean())
 
 
+def finite(network: nn.Module) -> bool:
+    """Whether all weights are; asked of a GPU once."""
+    # the lowest and the highest tell it in a tenth of the time that looking at each takes
+    ends = [torch.stack(weights.detach().aminmax()) for weights in network.parameters() if weights.numel()]
+    return not ends or bool(torch.isfinite(torch.stack(ends)).all())
+
+
+def require_finite(network: nn.Module) -> None:
+    """Refuses a network that the last steps of a training spoiled, after the last loss that was looked at.
+
+    Raises:
+        TrainingDivergedError: Names the first weights that are not finite.
+    """
+    if finite(network):
+        return
+    name = next(name for name, weights in network.named_parameters() if not bool(torch.isfinite(weights).all()))
+    raise TrainingDivergedError(f"The weights {name!r} are not finite at the end of training. {REMEDY}")
+
+
 class Best:
     """The lowest validation value so far and a copy of the weights that gave it."""
 

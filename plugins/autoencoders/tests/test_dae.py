@@ -1,6 +1,7 @@
 """The denoising autoencoder: its network, its noise, its masked loss, and what it takes out of an image."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_the_network_has_as_many_parameters_as_the_published_one():
     # published: 7.70 M; by hand, 9 weights per kernel and 1 bias and 2 factors per channel of each convolution:
     widths = (64, 128, 256, 512)
     down = sum(9 * (a * b + b * b) + 6 * b for a, b in zip((1, *widths), widths, strict=False))
-    up = sum(4 * b * a + a + 9 * (b * a + a * a) + 6 * a for a, b in zip(widths, widths[1:], strict=False))
+    up = sum(4 * b * a + a + 9 * (b * a + a * a) + 6 * a for a, b in pairwise(widths))
     count = sum(weights.numel() for weights in DenoisingAutoencoder().network(1).parameters())
     assert count == down + up + 64 + 1 == 7_701_825
 
@@ -252,7 +253,7 @@ def test_the_paper_s_loss_is_squared_and_masked(preset):
 )
 def test_a_parameter_out_of_range_is_refused(override, sentence):
     with pytest.raises(ParameterError, match=sentence):
-        plugins.make("dae", **override)
+        plugins.make("dae", preset="paper", **override)
 
 
 def test_an_unknown_residual_is_refused():
