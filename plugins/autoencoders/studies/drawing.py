@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from math import floor, log2
 
-WIDTH, HEIGHT, GAP = 330, 250, 100  # of a panel, and to its right, where the lines are named
+WIDTH, HEIGHT, GAP = 330, 250, 165  # of a panel, and to its right, where the lines are named
 LEFT, TOP, BOTTOM = 56, 34, 46
 OURS, PAPER, TEXT = "#2f81f7", "#8b949e", "#768390"
 
