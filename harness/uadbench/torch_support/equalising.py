@@ -23,7 +23,6 @@ from uadbench.errors import InvalidDataError, ParameterError
 FINE_LEVELS, LEVELS = 2**16, 2**14  # of an image before its range is stretched, and after
 TILES = 8  # a side, when no kernel is given
 TRUNCATE = 4  # sigmas
-EXACT = 2**24  # up to here float32 holds every whole number
 
 Planes = Float[Tensor, "m h w"]  # every channel of every image by itself
 
@@ -94,9 +93,12 @@ class _Tiling:
 
     @property
     def precision(self) -> torch.dtype:
-        """float32 where it holds every curve and every weight exactly, so that it rounds as float64 would."""
+        """float32 where it gives what float64 gives, which takes longer: on tiles whose sides are powers of two.
+
+        Weights are exact there, and up to 16384 pixels no rounded level reaches the whole number above it.
+        """
         powers_of_two = all(side & (side - 1) == 0 for side in (self.high, self.wide))
-        return torch.float32 if powers_of_two and self.pixels * LEVELS <= EXACT else torch.float64
+        return torch.float32 if powers_of_two and self.pixels <= LEVELS else torch.float64
 
 
 def _codes(planes: Planes, tiling: _Tiling) -> tuple[Int[Tensor, "m h w"], Int[Tensor, " k"]]:
@@ -129,8 +131,9 @@ def _curves(codes: Int[Tensor, "m h w"], tiling: _Tiling, clip_limit: float) -> 
     counts = torch.bincount((codes + tile).flatten(), minlength=len(codes) * tiling.size).int()
     most = max(1, int((clip_limit or 1) * tiling.pixels))
     clipped = _clipped(counts.view(-1, tiling.bins), most, tiling.pixels)  # (k,) -> (t, b), t = m * tiles
-    shares = clipped.cumsum(1, dtype=torch.int32).clamp_(max=tiling.pixels)
-    return _divide(shares.to(tiling.precision).mul_(LEVELS - 1), tiling.pixels).floor_().flatten()
+    shares = clipped.cumsum(1, dtype=torch.int32).to(tiling.precision)
+    # The quotient comes first, as in scikit-image: rounded, it ends the curves of some tiles one level short.
+    return shares.mul_((LEVELS - 1) / tiling.pixels).floor_().clamp_(max=LEVELS - 1).flatten()
 
 
 def _clipped(counts: Int[Tensor, "t b"], most: int, pixels: int) -> Int[Tensor, "t b"]:
