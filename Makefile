@@ -17,6 +17,7 @@ LATENTS ?= 1 2 4 8 16 32 64 128
 BOARDS ?= brain-phantom-v1:$(SEEDS) brain-flair-lgg-v1:0
 MORE_BOARDS ?= chest-xray-nih-v1:0 brain-mri-br35h-v1:0
 README ?= README.md
+BENCHMARKS ?= tests/benchmarks
 STUDY ?= plugins/autoencoders/README.md
 CHOSEN := $(addprefix --method ,$(METHODS))
 
@@ -26,8 +27,8 @@ run: install            ## install, make the phantom, run every installed method
 	$(BIN)/uadbench data make brain-phantom-v1
 	$(BIN)/uadbench run --all
 
-test: develop           ## every test that needs neither a GPU nor the network
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: develop           ## every test that needs neither a GPU nor the network; two workers, so one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: develop           ## style and types
 	$(BIN)/ruff check .
@@ -76,9 +77,9 @@ latents: install        ## ae-latent with latents of 1 to 128 numbers, then tabl
 	  || failed=1; done; done; exit $$failed
 	$(BIN)/python plugins/autoencoders/studies/latents.py $(STUDY) --latents "$(LATENTS)" --seeds $(SEEDS) --device $(DEVICE)
 
-numbers: develop        ## measure, then write the measured numbers into README.md
+numbers: develop        ## measure, then write the measured numbers into README.md; BENCHMARKS=file for one of them
 	mkdir -p $(UADBENCH_HOME)
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json $(UADBENCH_HOME)/benchmarks.json
+	$(BIN)/python -m pytest $(BENCHMARKS) --benchmark-only --benchmark-json $(UADBENCH_HOME)/benchmarks.json
 	$(BIN)/python tests/benchmarks/readme.py $(UADBENCH_HOME)/benchmarks.json README.md
 
 picture:                ## the picture of the board in README.md (needs Chromium)

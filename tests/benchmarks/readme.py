@@ -2,29 +2,41 @@
 
 A benchmark stores what it measured as `extra_info["what"]`, and each figure under a name that reads on after the value
 (`distinct_values`) or holds a unit in its place (`seconds_by_counting`, `target_seconds`).
+Rows that this run did not measure stay, with the date on which they were: benchmarks may be run in parts.
 
 Usage: python tests/benchmarks/readme.py benchmarks.json README.md
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
 from uadbench.errors import UadbenchError
-from uadbench.files.marked import replace_between
+from uadbench.files.marked import between, replace_between
 
 MARKERS = BEGIN, END = "<!-- numbers: written by `make numbers` -->", "<!-- end of numbers -->"
 UNITS = {"seconds": "s", "milliseconds": "ms", "mib": "MiB", "percent": "%", "ratio": ": 1"}
 
 
-def block(report: dict) -> str:
-    """The numbers as a Markdown table: one row per benchmark."""
+def block(report: dict, before: str = "") -> str:
+    """The numbers as a Markdown table: one row per benchmark, then what was measured before and not now."""
     machine = report["machine_info"]
     cores = machine.get("cpu", {}).get("count", "?")
     where = f"{machine.get('machine')}, {cores} cores, Python {machine['python_version']}"
     head = f"Measured by `make numbers` on {report['datetime'][:10]}, {where}:"
-    rows = [f"| {cell(what(bench))} | {cell(measured(bench))} |" for bench in report["benchmarks"]]
-    return "\n".join([head, "", "| what | measured |", "|---|---|", *rows])
+    rows = {cell(what(bench)): cell(measured(bench)) for bench in report["benchmarks"]}
+    every = rows | {name: figures for name, figures in kept(before).items() if name not in rows}
+    lines = [f"| {name} | {figures} |" for name, figures in every.items()]
+    return "\n".join([head, "", "| what | measured |", "|---|---|", *lines])
+
+
+def kept(before: str) -> dict[str, str]:
+    """The rows of an earlier table, each with the date on which it was measured."""
+    day = re.search(r"`make numbers` on (\S+),", before)
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", before, re.MULTILINE)[1:]
+    dated = f" (on {day[1]})" if day else ""
+    return {name: figures if re.search(r" \(on \S+\)$", figures) else figures + dated for name, figures in rows}
 
 
 def what(bench: dict) -> str:
@@ -58,7 +70,7 @@ def cell(text: str) -> str:
 def main(source: Path, readme: Path) -> None:
     """Replace what stands between the markers."""
     try:
-        replace_between(readme, MARKERS, block(json.loads(source.read_text())))
+        replace_between(readme, MARKERS, block(json.loads(source.read_text()), between(readme, MARKERS)))
     except UadbenchError as error:
         raise SystemExit(str(error)) from error
 

@@ -69,6 +69,14 @@ def test_only_what_stands_between_the_markers_is_replaced_however_often(readme, 
     assert (text.count("| new | 1 s |"), "old" in text) == (1, False)
 
 
+def test_what_was_not_measured_again_stays_with_its_date(readme):
+    first = readme.block(report(bench(what="a", seconds=1), bench(what="b", seconds=2)))
+    later = report(bench(what="b", seconds=3)) | {"datetime": "2031-01-02T03:04:05"}
+    again = readme.block(later, first)
+    assert rows(again) == ["| b | 3 s |", "| a | 1 s (on 2030-01-02) |"]
+    assert rows(readme.block(report(bench(what="c")), again))[1:] == ["| b | 3 s (on 2031-01-02) |", rows(again)[1]]
+
+
 def test_a_readme_without_markers_is_left_alone(readme, tmp_path):
     source, page = tmp_path / "benchmarks.json", tmp_path / "README.md"
     source.write_text(json.dumps(report()))

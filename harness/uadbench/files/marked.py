@@ -28,6 +28,15 @@ def require_markers(page: Path, markers: Markers) -> None:
     _parts(page, markers)
 
 
+def between(page: Path, markers: Markers) -> str:
+    """The text that stands between its two markers now.
+
+    Raises:
+        InvalidDataError: As for `replace_between`.
+    """
+    return _parts(page, markers)[1].strip("\n")
+
+
 def _parts(page: Path, markers: Markers) -> tuple[str, str, str]:
     text = page.read_text(encoding="utf-8")
     begin, end = markers
