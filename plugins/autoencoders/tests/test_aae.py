@@ -11,7 +11,7 @@ from uadbench_autoencoders._adversarial import AdversarialNetworks
 from uadbench_autoencoders.aae import AdversarialAutoencoder
 
 from uadbench import FitContext, plugins
-from uadbench.errors import ParameterError
+from uadbench.errors import InvalidDataError, ParameterError
 from uadbench.testing import MemorySource
 from uadbench.testing.blobs import blobs
 
@@ -213,7 +213,7 @@ def test_every_preset_makes_a_method(preset, lr, weight):
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ({"size": 100}, "size is 100. The network takes multiples of 32"),
+        ({"size": 100}, "size is 100. The network halves it down to 4: give one of"),
         ({"size": 96}, "size is 96. The network halves it"),
         ({"latent": 0}, "latent is 0"),
         ({"width": 0}, "width is 0"),
@@ -225,3 +225,10 @@ def test_every_preset_makes_a_method(preset, lr, weight):
 def test_a_parameter_out_of_range_is_refused(override, sentence):
     with pytest.raises(ParameterError, match=sentence):
         plugins.make("aae", **override)
+
+
+def test_validation_images_of_other_channels_are_refused_before_the_training(context):
+    grey, coloured = blobs(8, 32, 32, seed=2), blobs(4, 32, 32, seed=3)
+    coloured = replace(coloured, pixels=np.repeat(coloured.pixels, 3, axis=1))
+    with pytest.raises(InvalidDataError, match="Training images have 1 channels, validation images 3"):
+        TINY.fit(MemorySource(grey), MemorySource(coloured), context)

@@ -189,14 +189,19 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(detector, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("preset", "epochs", "batch", "similarity"),
-    [("quick", 40, 16, "cosine"), ("paper", 250, 64, "cosine"), ("ae4ad-2024", 250, 64, "dot")],
+    ("preset", "epochs", "batch", "addressing"),
+    [
+        ("quick", 40, 16, ("cosine", 0.04)),
+        ("paper", 250, 64, ("cosine", 0.04)),
+        ("ae4ad-2024", 250, 64, ("dot", 0.0025)),
+    ],
 )
-def test_every_preset_makes_a_method(preset, epochs, batch, similarity):
+def test_every_preset_makes_a_method(preset, epochs, batch, addressing):
     method = plugins.make("memae", preset=preset)
     assert (method.latent, method.items, method.size, method.lr) == (16, 25, 64, 1e-3)
-    assert (method.shrinkage, method.entropy_weight, method.residual) == (0.0025, 0.0002, "squared")
-    assert (method.epochs, method.batch, method.similarity) == (epochs, batch, similarity)
+    assert (method.entropy_weight, method.residual) == (0.0002, "squared")
+    assert (method.epochs, method.batch) == (epochs, batch)
+    assert (method.similarity, method.shrinkage) == addressing
 
 
 @pytest.mark.parametrize(
@@ -216,3 +221,11 @@ def test_every_preset_makes_a_method(preset, epochs, batch, similarity):
 def test_a_parameter_out_of_range_is_refused(override, sentence):
     with pytest.raises(ParameterError, match=sentence):
         plugins.make("memae", **override)
+
+
+def test_the_paper_s_shrinkage_leaves_some_items_and_not_all():
+    torch.manual_seed(0)
+    memory = MemoryAutoencoder().network(1).memory
+    weights = memory.address(torch.randn(50, 16))
+    left = (weights > 0).sum(1)
+    assert 1 <= left.min() <= left.max() < 25

@@ -48,7 +48,7 @@ class AdversarialNetworks(nn.Module):
 
     def prior(self, count: int) -> Codes:
         """Latents from N(0, I), drawn on the CPU so that every device sees the same."""
-        return torch.randn(count, self.latent).to(next(self.parameters()).device)
+        return torch.randn(count, self.latent).to(next(self.parameters()).device, non_blocking=True)
 
     def encode(self, images: Pixels) -> Codes:
         """Latents of images in [0, 1]."""

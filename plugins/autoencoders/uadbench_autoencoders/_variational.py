@@ -10,7 +10,6 @@ from torch import Tensor
 
 from uadbench.errors import ParameterError
 from uadbench.torch_support.reconstructing import Draw
-from uadbench_autoencoders._checks import require_one_of
 
 Latents = Float[Tensor, "n d"]
 Moments = tuple[Latents, Latents]  # mean and log-variance
@@ -25,8 +24,8 @@ def moments(outputs: Float[Tensor, "n k"]) -> Moments:
 
 
 def sampled(mean: Latents, log_variance: Latents) -> Latents:
-    """Latents drawn from the posterior with torch's global generator: mean + sigma * noise."""
-    return mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
+    """Latents drawn from the posterior: mean + sigma * noise, drawn on the CPU so that every device sees the same."""
+    return mean + torch.exp(log_variance / 2) * torch.randn(mean.shape).to(mean.device, non_blocking=True)
 
 
 def predicted(mean: Latents, log_variance: Latents, sampling: str, draw: Draw) -> Latents:
@@ -46,15 +45,14 @@ def halvings(size: int) -> int:
     return (size // CODED).bit_length() - 1
 
 
-def require_variational(name: str, size: int, test_sampling: str) -> None:
-    """Refuses sides that cannot be halved down to `CODED`, and unknown ways to predict.
+def require_halved(name: str, size: int) -> None:
+    """Refuses sides that cannot be halved down to `CODED`.
 
     Raises:
-        ParameterError: Names the sides nearest to it, or the ways.
+        ParameterError: Names the sides nearest to it.
     """
-    below = 1 << (size.bit_length() - 1)
+    below = max(2 * CODED, 1 << (size.bit_length() - 1) if size > 0 else 0)
     if size != below:
         raise ParameterError(
             f"{name}: size is {size}. The network halves it down to {CODED}: give {below} or {2 * below}."
         )
-    require_one_of("test_sampling", test_sampling, SAMPLINGS)

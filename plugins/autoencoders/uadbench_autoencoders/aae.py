@@ -21,6 +21,7 @@ from uadbench.errors import ParameterError
 from uadbench.torch_support import training
 from uadbench.torch_support.augmentation import Affine
 from uadbench.torch_support.determinism import deterministic
+from uadbench.torch_support.devices import memory_checked
 from uadbench.torch_support.reconstructing import (
     UNIT,
     Domain,
@@ -29,8 +30,10 @@ from uadbench.torch_support.reconstructing import (
     Reconstructor,
     on_grid,
     reconstructor,
+    require_same_channels,
     restored,
 )
+from uadbench.torch_support.residuals import residual
 from uadbench.torch_support.training import Learner, Schedule, Step
 from uadbench_autoencoders._adversarial import SIZES, AdversarialNetworks
 from uadbench_autoencoders._checks import require_at_least, require_latent, require_training
@@ -70,9 +73,9 @@ class AdversarialAutoencoder:
         require_latent(self.latent)
         require_at_least("width", self.width, 1)
         require_at_least("reconstruction", self.reconstruction, 0)
-        require_training("aae", self, multiple=SIZES[0])
         if self.size not in SIZES:
             raise ParameterError(f"aae: size is {self.size}. The network halves it down to 4: give one of {SIZES}.")
+        require_training("aae", self, multiple=SIZES[0])
         self.schedule()
 
     @property
@@ -97,7 +100,9 @@ class AdversarialAutoencoder:
     def fit(self, train: ImageSource, val: ImageSource, context: FitContext) -> Reconstructor:
         """Four updates per batch; the epoch that reconstructs the validation images best is kept."""
         channels = train.shape[0]
-        with deterministic(context.seed, context.device):
+        require_same_channels(train, val)
+        residual(self.residual, context.device)  # what it lacks is said before the training
+        with memory_checked(self.batch), deterministic(context.seed, context.device):
             network = self.network(channels).to(context.device)
             learner = self.learner(network, on_grid(self, val), context)
             augment = Affine(fill=self.domain.low) if self.augment else None

@@ -86,7 +86,7 @@ def erased(images: Grid, side: int, fill: float) -> Grid:
     Places are drawn on the CPU so that every device sees the same.
     """
     n, _, size, _ = images.shape
-    first = torch.randint(size - side + 1, (2, n, 1)).to(images.device)
+    first = torch.randint(size - side + 1, (2, n, 1)).to(images.device, non_blocking=True)
     pixels = torch.arange(size, device=images.device)
     rows, columns = (first <= pixels) & (pixels < first + side)  # (2, n, 1), (s,) -> (n, s), (n, s)
     square = rows[:, None, :, None] & columns[:, None, None, :]  # -> (n, 1, s, s)

@@ -153,7 +153,7 @@ def coarse_noise(images: Grid, resolution: int, sigma: float) -> Grid:
     """
     n, c, h, w = images.shape
     points = sigma * torch.randn(n, c, resolution, resolution)
-    enlarged = F.interpolate(points.to(images.device), (h, w), mode="bilinear", align_corners=True)
+    enlarged = F.interpolate(points.to(images.device, non_blocking=True), (h, w), mode="bilinear", align_corners=True)
     down, right = int(torch.randint(h, ())), int(torch.randint(w, ()))
     return enlarged.roll((down, right), (-2, -1))
 

@@ -3,7 +3,10 @@
 Source: Zimmerer et al., MICCAI 2019; network, optimiser and schedule as Bercea et al., MICCAI 2023 (MorphAEus) and
 MIDL 2023 (RA), appendix A, use it.
 Deviates: the encoder's second output is the log-deviation and enters the divergence as such; `vae_std_bug` takes its
-exponential twice, as published code does.
+exponential twice, as published code does, which rewards latents without noise. With the right divergence a pixel's
+standard deviation of 1, as published, drowns images in [0, 1]: the posterior becomes the prior, and the decoder, which
+then only knows latents far from 0, makes a dark image of their mean. Here it is `sigma` = 0.1, about the error that a
+trained network leaves. The plateau is measured in nats, not in shares of the loss, which may be negative.
 """
 
 import math
@@ -28,17 +31,24 @@ from uadbench.torch_support.reconstructing import (
     fit,
     restored,
 )
-from uadbench.torch_support.training import MODES, Schedule
-from uadbench_autoencoders._checks import require_at_least, require_latent, require_one_of, require_training
+from uadbench.torch_support.training import Schedule
+from uadbench_autoencoders._checks import (
+    require_at_least,
+    require_latent,
+    require_one_of,
+    require_positive,
+    require_training,
+)
 from uadbench_autoencoders._variational import (
     CODED,
+    SAMPLINGS,
     Latents,
     Moments,
     divergence,
     halvings,
     moments,
     predicted,
-    require_variational,
+    require_halved,
     sampled,
 )
 
@@ -82,6 +92,7 @@ class VaeNetwork(nn.Module):
 class Vae:
     """Zimmerer's VAE: `latent` numbers describe an image, `width` is the channels of the first layer.
 
+    `sigma` is a pixel's standard deviation around its reconstruction: the larger, the fewer latents are used.
     `lr_schedule_active`: the learning rate falls to a tenth after 10 epochs without a better validation loss.
     `test_sampling`: predict from the posterior's "mean" or from a "sample". `bn_mode` "eval": as there is no
     normalisation, it only trains on the mean instead of on samples. The best validation epoch is kept.
@@ -89,6 +100,7 @@ class Vae:
 
     latent: int = 256
     width: int = 16
+    sigma: float = 0.1
     size: int = 128
     epochs: int = 500
     batch: int = 128
@@ -106,15 +118,20 @@ class Vae:
     def __post_init__(self) -> None:
         require_latent(self.latent)
         require_at_least("width", self.width, 1)
+        require_positive("sigma", self.sigma, "a standard deviation above 0, such as 0.1")
+        require_halved("vae", self.size)
         require_training("vae", self, multiple=2 * CODED)
-        require_at_least("patience", self.patience, 0)
-        require_one_of("bn_mode", self.bn_mode, MODES)
-        require_variational("vae", self.size, self.test_sampling)
+        require_one_of("test_sampling", self.test_sampling, SAMPLINGS)
+        self.schedule()
 
     @property
     def domain(self) -> Domain:
         """[0, 1]."""
         return UNIT
+
+    def schedule(self) -> Schedule:
+        """How long to train."""
+        return Schedule(self.epochs, self.batch, self.patience, MIN_DELTA, mode=self.bn_mode)
 
     def network(self, channels: int) -> VaeNetwork:
         """Untrained."""
@@ -126,17 +143,25 @@ class Vae:
 
     def fit(self, train: ImageSource, val: ImageSource, context: FitContext) -> Reconstructor:
         """Least negative evidence lower bound."""
-        loss = partial(negative_elbo, std_bug=self.vae_std_bug)
-        training = Training(
+        return fit(self, self.training(), train, val, context)
+
+    def training(self) -> Training:
+        """How the network learns; its best epoch is chosen on the same loss, of the posterior's means."""
+        loss = partial(negative_elbo, sigma=self.sigma, std_bug=self.vae_std_bug)
+        return Training(
             loss=loss,
             optimiser=partial(torch.optim.Adam, lr=self.lr),
-            schedule=Schedule(self.epochs, self.batch, self.patience, MIN_DELTA, mode=self.bn_mode),
-            scheduler=partial(ReduceLROnPlateau, factor=0.1, patience=PLATEAU) if self.lr_schedule_active else None,
+            schedule=self.schedule(),
+            scheduler=self.plateau if self.lr_schedule_active else None,
             validation=loss,
             augment=self.augment,
             compiled=self.compiled,
         )
-        return fit(self, training, train, val, context)
+
+    def plateau(self, optimiser: torch.optim.Optimizer) -> ReduceLROnPlateau:
+        """A tenth of the learning rate after 10 epochs without a validation loss lower by more than 1e-8."""
+        # not relative to the loss, which is negative where densities are above 1
+        return ReduceLROnPlateau(optimiser, factor=0.1, patience=PLATEAU, threshold=MIN_DELTA, threshold_mode="abs")
 
     @classmethod
     def load(cls, folder: Path, device: str) -> Reconstructor:
@@ -144,22 +169,33 @@ class Vae:
         return restored(cls, folder, device)
 
 
-def negative_elbo(network: VaeNetwork, images: Grid, *, std_bug: bool = False) -> Tensor:
-    """-log N(x; x_hat, 1) + KL in nats, summed over pixels and latents, mean over images.
+def negative_elbo(network: VaeNetwork, images: Grid, *, sigma: float = 1.0, std_bug: bool = False) -> Tensor:
+    """Mean of `free_energy` over images."""
+    return free_energy(network, images, sigma, std_bug=std_bug).mean()
 
-    Latents are drawn while the network is in train mode, and are the mean otherwise. `std_bug`: the divergence takes
-    exp(exp(log sigma)) for sigma.
+
+def free_energy(network: VaeNetwork, images: Grid, sigma: float, *, std_bug: bool = False) -> Float[Tensor, " n"]:
+    """The negative evidence lower bound -log N(x; x_hat, sigma^2) + KL per image, in nats.
+
+    Summed over pixels and latents. Latents are drawn while the network is in train mode, and are the mean otherwise.
+    `std_bug`: the divergence is that of `exponentiated_twice`.
     """
     mean, log_variance = network.encode(images)
     seen = network.decode(sampled(mean, log_variance) if network.training else mean)
-    believed = 2 * torch.exp(log_variance / 2) if std_bug else log_variance
-    return (surprise(images, seen) + divergence(mean, believed)).mean()
+    if std_bug:
+        log_variance = exponentiated_twice(log_variance)
+    return surprise(images, seen, sigma) + divergence(mean, log_variance)
 
 
-def surprise(images: Grid, seen: Grid) -> Float[Tensor, " n"]:
-    """-log N(x; x_hat, 1) = 1/2 sum (x - x_hat)^2 + pixels/2 log(2 pi) per image, in nats."""
-    errors = (images - seen).square().flatten(1)  # (n, c, s, s) -> (n, c*s*s)
-    return 0.5 * errors.sum(1) + 0.5 * math.log(2 * math.pi) * errors.shape[1]
+def exponentiated_twice(log_variance: Latents) -> Latents:
+    """The log-variance of a deviation exp(exp(log sigma)), which is never below 1."""
+    return 2 * torch.exp(log_variance / 2)
+
+
+def surprise(images: Grid, seen: Grid, sigma: float) -> Float[Tensor, " n"]:
+    """-log N(x; x_hat, sigma^2) = 1/2 sum ((x - x_hat) / sigma)^2 + pixels/2 log(2 pi sigma^2) per image, in nats."""
+    errors = ((images - seen) / sigma).square().flatten(1)  # (n, c, s, s) -> (n, c*s*s)
+    return 0.5 * errors.sum(1) + 0.5 * math.log(2 * math.pi * sigma**2) * errors.shape[1]
 
 
 def _down(inner: int, outer: int) -> nn.Sequential:
