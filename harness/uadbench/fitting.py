@@ -157,6 +157,7 @@ def _provenance(order: Order, params: Mapping[str, Any], dataset: Dataset, detec
         "device": order.device,
         "precision": order.precision,
         "weights": [dict(used) for used in getattr(detector, "weights", ())],
+        "diagnostics": dict(getattr(detector, "diagnostics", {})),
         "dataset": {
             "name": dataset.card.name,
             "version": dataset.card.version,

@@ -234,3 +234,10 @@ def test_no_value_depends_on_who_else_is_in_the_batch(distances):
     together = distances["lpips-squeeze"](images, others)
     alone = distances["lpips-squeeze"](images[1:2], others[1:2])
     np.testing.assert_allclose(together[1:2], alone, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [36, 40, 64])
+def test_a_map_does_not_depend_on_its_place_in_the_batch(side, distances):
+    images, others = pair(count=8, height=side, width=side)
+    turned = distances["lite0"](images.flip(0), others.flip(0)).flip(0)
+    assert torch.equal(distances["lite0"](images, others), turned)

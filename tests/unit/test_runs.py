@@ -304,6 +304,12 @@ def test_a_run_that_another_process_carries_out_is_left_to_it(data, store):
     assert campaign(planned, store, Silent()).outcomes[0].result is not None
 
 
+def test_what_a_detector_tells_of_its_fit_goes_from_its_predictions_into_the_result(carried_out):
+    outcomes = carried_out("tunable", "constant", settings={"tunable": {"gain": 2.0}}).outcomes
+    told = {one.spec.method: one.result.provenance["diagnostics"] for one in outcomes}
+    assert told == {"tunable": {"gain": 2.0}, "constant": {}}
+
+
 @pytest.mark.parametrize("value", [Path("a"), float("nan"), {1, 2}])
 def test_a_parameter_that_cannot_be_recorded_ends_a_run_before_it_fits(value, tmp_path, data):
     order = Order("tunable", params={"anything": (value,)})

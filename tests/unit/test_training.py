@@ -246,7 +246,7 @@ def test_a_learning_rate_far_too_high_ends_in_a_sentence(context):
     step = gradient_step(
         lambda batch: (model(batch) - batch).square().mean(), torch.optim.SGD(model.parameters(), 1e8), context
     )
-    with pytest.raises(TrainingDivergedError, match=r"Lower the learning rate, clip gradients, or use float32"):
+    with pytest.raises(TrainingDivergedError, match=r"Lower the learning rate, or use float32"):
         train(Learner(model, step), images(), Schedule(4, 4), context)
 
 

@@ -62,7 +62,7 @@ class Moves:
 
     def apply(self, images: Float[Tensor, "n c h w"], fill: float) -> Float[Tensor, "n c h w"]:
         """The moved images, bilinear; `fill` comes in from outside the frame."""
-        matrices = self.matrices(images.shape[-2] / images.shape[-1]).to(images.device)
+        matrices = self.matrices(images.shape[-2] / images.shape[-1]).to(images.device, non_blocking=True)
         grid = F.affine_grid(matrices, list(images.shape), align_corners=False)  # (n, 2, 3) -> (n, h, w, 2)
         moved = F.grid_sample(images - fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         return moved + fill

@@ -91,7 +91,8 @@ class PerceptualDistance:
         self._require_comparable(images, others)
         for one, other, weights in zip(self.network(images), self.network(others), self.linear, strict=True):
             apart = F.normalize(one).sub_(F.normalize(other)).square()
-            yield F.conv2d(apart, weights)  # (n, k, a, b) -> (n, 1, a, b)
+            # no convolution: to one channel, its last bits depend on the image's place in the batch
+            yield (apart * weights).sum(1, keepdim=True)  # (n, k, a, b) -> (n, 1, a, b)
 
     def _require_comparable(self, images: Batch, others: Batch) -> None:
         channels, height, width = images.shape[1:]

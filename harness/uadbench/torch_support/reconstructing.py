@@ -5,7 +5,7 @@ A method of this kind is a frozen dataclass with the fields of `Reconstructing`;
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -96,10 +96,7 @@ def fit(
         EnvironmentProblemError: What the residual needs, weights or a library, is missing; said before the training.
     """
     channels = train_on.shape[0]
-    if val.shape[0] != channels:
-        raise InvalidDataError(
-            f"Training images have {channels} channels, validation images {val.shape[0]}. Convert one of them."
-        )
+    require_same_channels(train_on, val)
     residual(method.residual, context.device)
     with memory_checked(training.schedule.batch), deterministic(context.seed, context.device):
         network = method.network(channels).to(context.device)
@@ -139,6 +136,19 @@ def on_grid(method: Reconstructing, source: ImageSource) -> Grid:
     return read(source, lambda image: method.domain.to_grid(image, method.size))
 
 
+def require_same_channels(train_on: ImageSource, val: ImageSource) -> None:
+    """Refuses validation images of other channels than the training images.
+
+    Raises:
+        InvalidDataError: Names both.
+    """
+    channels, others = train_on.shape[0], val.shape[0]
+    if others != channels:
+        raise InvalidDataError(
+            f"Training images have {channels} channels, validation images {others}. Convert one of them."
+        )
+
+
 def require_multiple(name: str, size: int, step: int) -> None:
     """Refuses a grid that a network cannot halve as often as it must.
 
@@ -155,7 +165,8 @@ def require_multiple(name: str, size: int, step: int) -> None:
 class Reconstructor:
     """A trained network. Map: the residual on its grid, mean over channels, drawn up to the image's size.
 
-    Score: the mean of the residual on the grid, before the map is enlarged.
+    Score: the mean of the residual on the grid, before the map is enlarged. `diagnostics` are numbers that the fit has
+    to tell of itself, by name; they are recorded with its predictions and not saved.
     """
 
     method: Reconstructing
@@ -164,10 +175,11 @@ class Reconstructor:
     seed: int
     device: str
     means: Residual
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def weights(self) -> Sequence[Mapping[str, Any]]:
-        """The pretrained weights that the residual used."""
+        """The pretrained weights that were used."""
         return [asdict(used) for used in self.means.weights_used]
 
     def predict(self, images: Images) -> Prediction:
@@ -197,8 +209,10 @@ class Reconstructor:
         with torch.no_grad():
             shrunk = domain.to_grid(pixels, self.method.size)
             seen = self.method.reconstruct(self.network, shrunk, _draw(pixels, self.seed))
-            error = self.means(shrunk, seen, domain.to_unit).mean(1, keepdim=True)  # (n, c, s, s) -> (n, 1, s, s)
-            enlarged, scores = resized(error, size), to_array(error).mean(axis=(1, 2, 3), dtype=np.float64)
+            error = self.means(shrunk, seen, domain.to_unit)
+            error = error if error.shape[1] == 1 else error.mean(1, keepdim=True)  # (n, c, s, s) -> (n, 1, s, s)
+            scores = to_array(error).reshape(len(error), -1).mean(axis=1, dtype=np.float64)
+            enlarged = resized(error, size)
             return to_array(enlarged)[:, 0], scores, to_array(resized(domain.to_unit(seen), size))
 
     def save(self, folder: Path) -> None:

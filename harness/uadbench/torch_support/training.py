@@ -203,7 +203,7 @@ class _Feed:
         """Every image once, shuffled; or as many shuffled passes as `steps` batches take; on the device, augmented."""
         rows = self._rows()
         for start, stop in pairwise(self._starts(len(rows))):
-            batch = self.images[rows[start:stop]].to(self.device)
+            batch = self.images[rows[start:stop]].to(self.device, non_blocking=True)
             yield self.augment(batch, self.draws) if self.augment else batch
 
     def _rows(self) -> Int[Tensor, " k"]:

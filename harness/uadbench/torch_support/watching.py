@@ -13,7 +13,7 @@ from uadbench.errors import TrainingDivergedError
 from uadbench.types import FitContext, Progress
 
 EXPLODED = 1e3  # a loss this many times that of the first epoch will not come back
-REMEDY = "Lower the learning rate, clip gradients, or use float32."
+REMEDY = "Lower the learning rate, or use float32."
 
 
 def checked(losses: Float[Tensor, " k"], epoch: int) -> float:

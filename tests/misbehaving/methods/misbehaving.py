@@ -110,10 +110,14 @@ class PrintsALot(Quiet):
 
 @dataclass(frozen=True)
 class Tunable(Quiet):
-    """Has one parameter of each kind."""
+    """Has one parameter of each kind, and tells one of them as a diagnostic."""
 
     gain: float = 1.0
     count: int = 3
     mode: str = "plain"
     sizes: tuple[int, ...] = (1, 2)
     anything: float | None = None
+
+    @property
+    def diagnostics(self) -> dict[str, float]:
+        return {"gain": self.gain}
