@@ -1,0 +1,83 @@
+"""Training and predicting on a GPU: as on the CPU, in half precision, saved for either. The CPU runs it all as well."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from uadbench_introspective.ra import ReversedAutoencoder
+from uadbench_introspective.si_vae import SoftIntroVae
+
+from uadbench import FitContext
+from uadbench.testing import MemorySource
+from uadbench.testing.blobs import blobs
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+SHORT = {"latent": 8, "width": 4, "size": 32, "epochs": 1, "batch": 4, "augment": True, "block": 4}
+METHODS = {
+    "si-vae": SoftIntroVae(**SHORT, test_sampling="sample"),
+    "ra": ReversedAutoencoder(**SHORT, lr=2e-4, distance="lite0", weights="random"),
+}
+NAMES = pytest.mark.parametrize("name", METHODS)
+TEST = blobs(3, 40, 36, seed=3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where nothing is written: these trainings are short."""
+    return tmp_path_factory.mktemp("work")
+
+
+@cache
+def fitted(name, device, precision, folder):
+    """A detector that was trained on that device; once for all tests."""
+    context = FitContext(0, device, precision, folder)
+    train, val = (MemorySource(blobs(count, 32, 32, seed=count)) for count in (8, 4))
+    with exact():
+        return METHODS[name].fit(train, val, context)
+
+
+def exact():
+    """Convolutions of a GPU in whole float32."""
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+
+
+def predicted(detector):
+    with exact():
+        return detector.predict(TEST)
+
+
+def apart(found, expected) -> float:
+    """The mean difference of reconstructions in [0, 1]."""
+    return float(np.abs(found.reconstructions - expected.reconstructions).mean())
+
+
+@NAMES
+def test_a_method_learns_as_on_the_cpu(name, device, folder):
+    here, there = (predicted(fitted(name, one, "float32", folder)) for one in ("cpu", device))
+    assert apart(there, here) < 0.01
+
+
+@NAMES
+def test_a_method_in_half_precision_is_finite_and_near(name, device, folder):
+    whole, half = (predicted(fitted(name, device, one, folder)) for one in ("float32", "bfloat16"))
+    assert 0 < apart(half, whole) < 0.03
+
+
+@NAMES
+def test_an_image_has_the_same_bytes_alone_and_in_a_batch(name, device, folder):
+    detector = fitted(name, device, "float32", folder)
+    with exact():
+        alone = [detector.predict(TEST[row : row + 1]).maps[0].tobytes() for row in range(len(TEST))]
+    assert alone == [one.tobytes() for one in predicted(detector).maps]
+
+
+@NAMES
+def test_a_detector_saved_on_a_device_is_loaded_on_it_and_on_the_cpu(name, device, folder, tmp_path):
+    detector = fitted(name, device, "float32", folder)
+    detector.save(tmp_path)
+    again, here = (predicted(type(METHODS[name]).load(tmp_path, one)) for one in (device, "cpu"))
+    assert again.maps.tobytes() == predicted(detector).maps.tobytes()
+    assert apart(here, again) < 1e-4
+    assert here.scores == pytest.approx(again.scores, rel=0.01)
