@@ -94,7 +94,7 @@ METHODS = (
         "Variational autoencoder without normalisation",
         "Zimmerer et al., Unsupervised anomaly localization using variational auto-encoders, MICCAI 2019",
         {
-            "quick": {**SMALL, "batch": 8, "width": 8, "epochs": 40},
+            "quick": {**SMALL, "batch": 8, "width": 8, "epochs": 30},
             "mor-2023": {},
             "ra-2023": {**RA_2023, "latent": 512},
         },
@@ -157,7 +157,7 @@ METHODS = (
         "vae_restoration:RestoringVae",
         "Restoration of the image under a VAE with total variation",
         "You et al., Unsupervised lesion detection via image restoration with a normative prior, MIDL 2019",
-        {"quick": {**SMALL, "batch": 8, "width": 8, "epochs": 40, "restore_steps": 20}},
+        {"quick": {**SMALL, "batch": 8, "width": 8, "epochs": 24, "restore_steps": 20}},
         cost=25,
     ),
 )
