@@ -2,7 +2,7 @@
 
 A method's own defaults are its `paper` preset; bugs of published code are switches that every preset leaves off.
 `quick` differs in size, width, epochs, steps and batch alone, so that two CPU cores fit and score brain-phantom-v1 in
-half a minute. Three differ in more: `vae-restoration` takes fewer steps up, `beta-vae` reaches its capacity in 600
+less than a minute. Three differ in more: `vae-restoration` takes fewer steps up, `beta-vae` reaches its capacity in 600
 steps at a rate of 0.002, and `aae` has a rate of 0.0005, without which so few steps teach them less than the mean image
 knows (`beta-vae` sometimes still).
 """

@@ -21,7 +21,7 @@ def phantoms(split: str, count: int) -> Images:
     return Images(pixels, np.stack([sample.foreground for sample in samples]), names, names)
 
 
-@pytest.mark.xfail(strict=False, reason="five epochs of painting are too few: the mean image is nearer")
+@pytest.mark.xfail(strict=True, reason="five epochs of painting are too few: the mean image is nearer")
 def test_a_quick_training_paints_tissue_that_it_does_not_see_nearer_than_the_mean_image(tmp_path):
     train, val, healthy = (phantoms(*one) for one in (("train", 240), ("val", 40), ("test", 40)))
     context = FitContext(0, "cpu", "float32", tmp_path)
