@@ -155,6 +155,14 @@ def test_only_the_masked_loss_ignores_the_background(masked, blind):
     assert (replace(TINY, masked=masked).error(elsewhere, grid()).item() == 0) is blind
 
 
+def test_only_the_masked_network_leaves_the_background_as_it_is():
+    network, air = tiny_network(), foreground(grid()) == 0
+    kept, whole = (replace(TINY, masked=masked).reconstruct(network, grid(), None) for masked in (True, False))
+    assert torch.equal(kept[air], grid()[air])
+    assert not torch.equal(whole[air], grid()[air])
+    assert torch.equal(kept[~air], whole[~air])
+
+
 def test_training_restores_the_image_from_its_noisy_self():
     network, noise = tiny_network(), noise_of(TINY, grid())
     expected = TINY.error(network(grid() + noise), grid()).item()

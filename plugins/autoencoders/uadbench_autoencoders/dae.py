@@ -3,7 +3,8 @@
 Source: Kascenas et al., MIDL 2022 (noise, network, map), and the authors' published settings.
 Noise: normal on a grid of 16 x 16, drawn up bilinearly, rolled by one random shift for the whole batch, and set to 0
 outside the foreground (sum over channels above 0.01); the sum with the image is not clipped.
-Deviates: the published networks see 4 sequences divided by their 99th percentile; here any channels in [0, 1].
+Deviates: the published networks see 4 sequences divided by their 99th percentile; here any channels in [0, 1]. Where a
+masked loss does not reach, in the background, the reconstruction is the image itself; the map is 0 there anyway.
 """
 
 from collections.abc import Iterable
@@ -93,9 +94,9 @@ class DenoisingAutoencoder:
         return UNet(channels, self.width, self.depth)
 
     def reconstruct(self, network: UNet, images: Grid, draw: Draw) -> Grid:
-        """What the network returns for the image as it is."""
-        restored: Tensor = network(images)
-        return restored
+        """What the network returns for the image as it is; `masked` leaves the background alone."""
+        seen: Tensor = network(images)
+        return torch.where(foreground(images) > 0, seen, images) if self.masked else seen
 
     def fit(self, train: ImageSource, val: ImageSource, context: FitContext) -> Reconstructor:
         """The error of images restored from their noisy selves; Adam with AMSGrad and cosine annealing."""
