@@ -50,11 +50,12 @@ def test_images_and_patches_have_their_shapes(size, channels):
     assert made.discriminator(images).shape == (2, 1, size // 8 - 2, size // 8 - 2)
 
 
-def test_weights_start_from_a_narrow_normal_law_and_biases_from_zero():
+@pytest.mark.parametrize(("width", "spread"), [(64, 0.02), (16, 0.04)])
+def test_weights_start_from_a_normal_law_that_widens_as_layers_thin_and_biases_from_zero(width, spread):
     torch.manual_seed(0)
-    layers = [one for one in Generator(1, 16, 1).modules() if isinstance(one, nn.Conv2d)]
+    layers = [one for one in Generator(1, width, 1).modules() if isinstance(one, nn.Conv2d)]
     weights = torch.cat([one.weight.flatten() for one in layers])
-    assert weights.std().item() == pytest.approx(0.02, rel=0.05)
+    assert weights.std().item() == pytest.approx(spread, rel=0.05)
     assert not any(one.bias.any() for one in layers)
 
 

@@ -18,7 +18,7 @@ STRIDE = 4  # how much the generator shrinks a side
 SMALLEST = STRIDE * (max(RATES) + 1)  # px: a map of fewer than 9 has no reflection 8 pixels away
 BLOCKS, WIDTH = 8, 64
 SLOPE = 0.2
-SPREAD = 0.02  # standard deviation of a weight at the start
+SPREAD = 0.02  # standard deviation of a weight of a network of full width at the start
 TINY = 1e-9  # beside a standard deviation
 STEEP = 5  # factor of the gate's normalised values
 
@@ -66,7 +66,7 @@ class Generator(nn.Module):
             *(_doubled(), nn.Conv2d(2 * width, width, 3, padding=1), nn.ReLU()),
             nn.Conv2d(width, channels, 3, padding=1),
         )
-        start(self)
+        start(self, width)
 
     def forward(self, images: Pixels, masks: Masks) -> Pixels:
         """A whole image, in (-1, 1), of what lies outside the masks; inside, where they are 1, images are not seen."""
@@ -87,7 +87,7 @@ class Discriminator(nn.Module):
         convolutions.append(nn.Conv2d(*widths[-2:], 4, padding=1, bias=False))
         last = nn.Conv2d(widths[-1], 1, 4, padding=1)
         for one in (*convolutions, last):
-            start(one)
+            start(one, width)
         judged = [nn.Sequential(spectral_norm(one), nn.LeakyReLU(SLOPE)) for one in convolutions]
         self.layers = nn.Sequential(*judged, last)
 
@@ -116,11 +116,15 @@ def composed(images: Pixels, made: Pixels, masks: Float[Tensor, "n 1 s s"] | Boo
     return torch.where(masks > 0, made, images)
 
 
-def start(part: nn.Module) -> None:
-    """Draws the weights of convolutions from N(0, 0.02); biases are 0."""
+def start(part: nn.Module, width: int) -> None:
+    """Draws the weights of convolutions from N(0, 0.02) at full width; biases are 0.
+
+    A thinner layer adds fewer products up: its weights are larger, so that its output is not smaller.
+    """
+    spread = SPREAD * math.sqrt(WIDTH / width)
     for layer in part.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.normal_(layer.weight, 0.0, SPREAD)
+            nn.init.normal_(layer.weight, 0.0, spread)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 

@@ -8,9 +8,9 @@ download. Losses of those are larger, and weigh less here, so that a new network
 
 from uadbench import MethodSpec
 
-FIRST = {"stage1_preset": "quick", "stage1_set": "epochs=5"}
+FIRST = {"stage1_preset": "quick", "stage1_set": "epochs=4"}
 THIN = {"size": 64, "width": 16, "blocks": 2, "epochs": 5, "lr": 1e-3}
-OFFLINE = {"distance": "lite0", "features": "lite0", "style": 1.0, "perceptual": 0.01}
+OFFLINE = {"distance": "lite0", "features": "lite0", "style": 0.1, "perceptual": 0.002}
 
 METHODS = (
     MethodSpec(
