@@ -145,6 +145,14 @@ def test_a_detector_names_the_weights_it_uses(detector):
     assert used["sha256"].startswith("579344248a93e230")
 
 
+def test_random_weights_say_so_and_come_back_as_they_were(tmp_path):
+    random = fitted(tmp_path, weights="random")
+    assert random.weights[0]["source"] == "random: seed 0"
+    random.save(tmp_path / "detector")
+    loaded = PatchCore.load(tmp_path / "detector", "cpu")
+    assert same_bytes(random.predict(images(3, 10)), loaded.predict(images(3, 10)))
+
+
 def test_a_saved_detector_refuses_other_weights(detector, tmp_path):
     detector.save(tmp_path)
     about = json.loads((tmp_path / "patchcore.json").read_text())
@@ -177,6 +185,7 @@ def test_an_unknown_backbone_is_refused_with_the_nearest_name(tmp_path):
         ({"size": 8}, "size is 8"),
         ({"sigma": -1.0}, "sigma is -1"),
         ({"neighbours": 1}, "neighbours is 1"),
+        ({"weights": "mine"}, "weights is 'mine'"),
     ],
 )
 def test_a_parameter_out_of_range_is_refused(override, sentence):

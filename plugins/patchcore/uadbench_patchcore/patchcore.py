@@ -21,7 +21,7 @@ from uadbench import FitContext, Images, ImageSource, Prediction, Progress
 from uadbench.torch_support.backbones import Backbone
 from uadbench.torch_support.determinism import deterministic, generator
 from uadbench.torch_support.tensors import each_image, each_image_of, resized, to_array
-from uadbench.torch_support.weights import require_same
+from uadbench.torch_support.weights import IMAGENET, require_kind, require_same
 from uadbench_patchcore._memory import coreset, nearest, project, reweighted
 from uadbench_patchcore._patches import REDUCTIONS, extract, grid, require_large_enough
 
@@ -33,7 +33,8 @@ class PatchCore:
     `size` is the side images are resized to; `coreset` the share of all patches that is kept; `candidates` how many,
     drawn at random, it is chosen from (0 = all); `projection` the dimensions it is chosen in (0 = all); `pooled` the
     length of a patch feature (0 = as the backbone gives it); `sigma` of the map's smoothing in pixels of the image;
-    `reweight` applies eq. 7 with `neighbours`.
+    `reweight` applies eq. 7 with `neighbours`; `weights` "random" tries things out without any, and a run
+    says so.
     """
 
     backbone: str = "wide_resnet50_2.tv_in1k"
@@ -45,6 +46,7 @@ class PatchCore:
     sigma: float = 4.0
     reweight: bool = False
     neighbours: int = 9
+    weights: str = IMAGENET
 
     def __post_init__(self) -> None:
         if not 0 < self.coreset <= 1:
@@ -56,12 +58,21 @@ class PatchCore:
                 raise ValueError(f"{name} is {getattr(self, name)}. Give 0 (off) or more.")
         if self.neighbours < 2:
             raise ValueError(f"neighbours is {self.neighbours}. Give at least 2: the nearest is one of them.")
+        require_kind(self.weights)
+
+    def network(self, device: str) -> Backbone:
+        """The frozen backbone.
+
+        Raises:
+            MissingWeightsError: Names the file to place and where.
+        """
+        return Backbone(self.backbone, REDUCTIONS, weights=self.weights).to(device)
 
     def fit(self, train: ImageSource, val: ImageSource, context: FitContext) -> "PatchDetector":
         """Keeps a coreset of the patches of all training images."""
         require_large_enough(train.shape)
         with deterministic(context.seed, context.device), torch.inference_mode():
-            backbone = Backbone(self.backbone, REDUCTIONS).to(context.device)
+            backbone = self.network(context.device)
             patches = self._candidates(backbone, train, context)  # (p, d)
             kept = max(1, round(self.coreset * len(train) * grid(self.size) ** 2))
             points = project(patches, self.projection, context.seed)
@@ -91,7 +102,7 @@ class PatchCore:
         """
         saved = json.loads((folder / "patchcore.json").read_text())
         method = cls(**saved["method"])
-        backbone = Backbone(method.backbone, REDUCTIONS).to(device)
+        backbone = method.network(device)
         require_same(backbone.weights_used, saved["weights"])
         bank = torch.load(folder / "bank.pt", map_location=device, weights_only=True)
         return PatchDetector(method, backbone, bank, device)
