@@ -14,9 +14,9 @@ from statistics import fmean
 
 from uadbench import plugins
 from uadbench.board import Leaderboard, caption, group, leaderboard, short_markdown
+from uadbench.board.studies import machine
 from uadbench.errors import UadbenchError
 from uadbench.files.marked import Markers, replace_between
-from uadbench.files.results import Result
 from uadbench.home import data_folder, runs_folder
 from uadbench.runs.local import Outcome, ResultSet, finished
 from uadbench.runs.plan import Wish, made, plan
@@ -52,13 +52,6 @@ def head(board: Leaderboard, results: ResultSet) -> str:
         f"{caption(board.protocol.primary).title}, with its 95 % interval over subjects; values and seconds are means "
         "over seeds."
     )
-
-
-def machine(result: Result) -> str:
-    """The machine as the block of numbers names it."""
-    known, versions = (result.provenance.get(name) or {} for name in ("hardware", "versions"))
-    words = [known.get("machine"), f"{known.get('cores', '?')} cores", known.get("accelerator")]
-    return ", ".join([*filter(None, words), f"Python {versions.get('python', '?')}"])
 
 
 def spent(configuration: str, outcomes: Sequence[Outcome]) -> tuple[str, str]:

@@ -17,7 +17,8 @@ from uadbench.board.published import REMARK, paper_rows, paper_tables, paper_tex
 from uadbench.board.records import comma_separated
 from uadbench.board.reporting import paragraph
 from uadbench.board.rows import Cell, Leaderboard, Row
-from uadbench.board.tables import DASH, FIRST_SHOWN, latex, markdown, marks
+from uadbench.board.studies import DASH
+from uadbench.board.tables import FIRST_SHOWN, latex, markdown, marks
 from uadbench.board.variants import plain
 from uadbench.files.layout import write_text_atomically
 from uadbench.files.results import OVERALL, Result

@@ -14,11 +14,11 @@ from uadbench.board.facts import Facts, facts_from
 from uadbench.board.published import REMARK, PaperRow, paper_rows, paper_tables, paper_text
 from uadbench.board.reporting import paragraph
 from uadbench.board.rows import Cell, Leaderboard, Row
+from uadbench.board.studies import DASH, piped
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-DASH = "–"
 PAPER = "paper"
 FIRST_SHOWN = 8  # metrics that are shown before anybody asks for more
 _PIPED_WIDTH, _FIRST_WIDTH, _METRIC_WIDTH = 160, 65, 13  # characters; the second holds rank, method, seeds, interval
@@ -54,7 +54,7 @@ def cell_text(cell: Cell) -> str:
 def markdown(board: Leaderboard, facts: Facts | None = None) -> str:
     """The table in Markdown, best values in bold, printed rows of papers in italics; and how to report it."""
     escape = _escaped(_MARKDOWN)
-    table = _piped(
+    table = piped(
         [*_lines(board, escape, "**{}**".format), *_paper_lines(board, escape, "*{}*".format)],
         [escape(one) for one in headings(board)],
     )
@@ -78,7 +78,7 @@ def short_markdown(
         first, *others = [whole[place] for place in places]
         values = [first, *(text.partition(" ")[0] for text in others)]
         lines.append([*whole[:3], *values, *map(escape, more[row.configuration])])
-    return _piped(lines, [escape(one) for one in heads])
+    return piped(lines, [escape(one) for one in heads])
 
 
 def latex(board: Leaderboard, facts: Facts | None = None) -> str:
@@ -127,10 +127,6 @@ def terminal_table(board: Leaderboard, width: int | None = None) -> Table:
         numbers = [text.partition(" ")[0] for text in texts[3 : 3 + len(shown)]]
         table.add_row(*(Styled(text) for text in [*texts[:3], *numbers]), style="bright_black")
     return table
-
-
-def _piped(lines: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
-    return tabulate(lines, heads, tablefmt="pipe", disable_numparse=True)
 
 
 def _lines(board: Leaderboard, escape: Text, bold: Text) -> list[list[str]]:

@@ -9,12 +9,11 @@ Usage: python plugins/autoencoders/studies/latents.py README.md --latents "1 2 4
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
 
 from drawing import Line, Panel, figure
 
+from uadbench.board.studies import DASH, Point, machine, over_seeds, piped
 from uadbench.errors import UadbenchError
 from uadbench.files.layout import write_text_atomically
 from uadbench.files.marked import replace_between, require_markers
@@ -33,26 +32,12 @@ PAPER = {
     "brain-mri-br35h-v1": {"ae4-brain-tumor": "Brain Tumor", "ae4-brats2021": "BraTS"},
     "chest-xray-nih-v1": {"ae4-rsna": "RSNA", "ae4-vindr": "VinDr"},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A mean in [0, 1] and its standard deviation; None where nothing spreads."""
-
-    mean: float
-    spread: float | None = None
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f}" + (f" ± {self.spread:.3f}" if self.spread is not None else "")
-
-
 Curve = Mapping[int, Point]  # by latent
 
 
 def point(results: Sequence[Result]) -> Point:
     """Image AUROC over the seeds of one latent, in [0, 1], with the sample standard deviation."""
-    values = [value for one in results if (value := one.get(METRIC).value) is not None]
-    return Point(fmean(values), stdev(values) if len(values) > 1 else None)
+    return over_seeds([value for one in results if (value := one.get(METRIC).value) is not None])
 
 
 def measured(dataset: str, latents: Sequence[int], seeds: tuple[int, ...], device: str) -> Mapping[int, list[Result]]:
@@ -80,21 +65,17 @@ def table(curves: Mapping[str, Curve]) -> str:
     paper = {f"{title} (paper)": printed(name) for some in PAPER.values() for name, title in some.items()}
     columns = {**curves, **paper}
     latents = sorted({latent for curve in curves.values() for latent in curve})
-    rows = [[str(latent), *(str(curve.get(latent, "–")) for curve in columns.values())] for latent in latents]
-    lines = [["latent", *columns], ["--:"] * (len(columns) + 1), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = [[str(latent), *(str(curve.get(latent, DASH)) for curve in columns.values())] for latent in latents]
+    return piped(rows, ["latent", *columns])
 
 
 def head(results: Sequence[Result], last: str) -> str:
     """When, with what, and what the numbers are."""
-    first = results[0].provenance
-    hardware, versions = first.get("hardware") or {}, first.get("versions") or {}
-    names = [hardware.get("machine"), f"{hardware.get('cores', '?')} cores", hardware.get("accelerator")]
     seeds = ", ".join(map(str, sorted({one.seed for one in results})))
     return (
-        f"Measured by `make latents`, last run on {last}, {', '.join(filter(None, names))}, Python "
-        f"{versions.get('python', '?')}: image AUROC of `{METHOD}`, preset `quick`, mean ± sample standard deviation "
-        f"over seeds {seeds}. The columns of the paper are its Table 1: other data, other splits, longer training."
+        f"Measured by `make latents`, last run on {last}, {machine(results[0])}: image AUROC of `{METHOD}`, preset "
+        f"`quick`, mean ± sample standard deviation over seeds {seeds}. The columns of the paper are its Table 1: "
+        "other data, other splits, longer training."
     )
 
 
