@@ -19,9 +19,10 @@ MORE_BOARDS ?= chest-xray-nih-v1:0 brain-mri-br35h-v1:0
 README ?= README.md
 BENCHMARKS ?= tests/benchmarks
 STUDY ?= plugins/autoencoders/README.md
+REVERSING ?= plugins/phanes/README.md
 CHOSEN := $(addprefix --method ,$(METHODS))
 
-.PHONY: run test lint install develop data boards latents numbers picture clean
+.PHONY: run test lint install develop data boards latents reversing numbers picture clean
 
 run: install            ## install, make the phantom, run every installed method, write the board
 	$(BIN)/uadbench data make brain-phantom-v1
@@ -76,6 +77,13 @@ latents: install        ## ae-latent with latents of 1 to 128 numbers, then tabl
 	  $(BIN)/uadbench run --method ae-latent --set ae-latent.latent=$$latent --dataset $$name --seeds $(SEEDS) --device $(DEVICE) \
 	  || failed=1; done; done; exit $$failed
 	$(BIN)/python plugins/autoencoders/studies/latents.py $(STUDY) --latents "$(LATENTS)" --seeds $(SEEDS) --device $(DEVICE)
+
+reversing: install      ## pseudo-healthy methods on synthetic anomalies, then tables and picture in plugins/phanes
+	$(BIN)/uadbench data make brain-phantom-v1
+	$(BIN)/uadbench data make synthetic-ra-phantom-v1
+	$(BIN)/uadbench run --dataset synthetic-ra-phantom-v1 --seeds $(SEEDS) --device $(DEVICE) \
+	  $(addprefix --method ,ae-spatial vae dae si-vae ra phanes)
+	$(BIN)/python plugins/phanes/studies/reversing.py $(REVERSING) --seeds $(SEEDS) --device $(DEVICE)
 
 numbers: develop        ## measure, then write the measured numbers into README.md; BENCHMARKS=file for one of them
 	mkdir -p $(UADBENCH_HOME)
