@@ -77,6 +77,15 @@ def test_every_list_is_a_table_and_json(what, finished):
     assert first in finished("list", what)
 
 
+def test_a_verbose_list_says_what_each_preset_changes(finished):
+    lines = finished("list", "methods", "--verbose").splitlines()
+    (morphaeus,) = [place for place, line in enumerate(lines) if line.startswith("morphaeus ")]
+    assert "paper, mor-2023" in lines[morphaeus]
+    assert "vgg19" in lines[morphaeus]
+    assert "quick" in lines[morphaeus + 1]
+    assert "size=64 width=8" in lines[morphaeus + 1]
+
+
 def test_one_method_is_shown_with_its_parameters(finished):
     (record,) = json.loads(finished("list", "methods", "pca-residual", "--json"))
     assert record["params"]

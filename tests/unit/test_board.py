@@ -156,6 +156,12 @@ def test_the_page_loads_nothing_from_the_network():
     assert not tags.named("link")
 
 
+def test_a_row_says_what_its_method_found_out_about_itself():
+    page = render_page(board(factories.result(provenance={"diagnostics": {"folding": 0.0125}})))
+    assert "folding 0.0125" in page
+    assert "diagnostics" not in render_page(board(factories.result()))
+
+
 def test_plotly_is_inlined_once_and_only_where_there_are_curves():
     with_curves = render_page(board(factories.result(curves={"image_roc": factories.curve()})))
     assert len(re.findall(r"^\* plotly\.js v", with_curves, re.MULTILINE)) == 1

@@ -15,6 +15,7 @@ from uadbench.errors import DeviceMemoryError, InvalidDataError, ParameterError
 from uadbench.testing import MemorySource
 from uadbench.testing.blobs import blobs
 from uadbench.torch_support.determinism import generator_of
+from uadbench.torch_support.layers import LITE0_BACKBONE
 from uadbench.torch_support.reconstructing import (
     SIGNED,
     UNIT,
@@ -25,7 +26,6 @@ from uadbench.torch_support.reconstructing import (
     require_multiple,
     restored,
 )
-from uadbench.torch_support.residuals import FEATURES
 from uadbench.torch_support.training import Schedule
 from uadbench.types import Images
 
@@ -264,8 +264,8 @@ def test_a_grid_that_does_not_halve_is_refused_with_those_that_do(size, sentence
 def test_what_a_residual_lacks_is_said_before_the_training(tmp_path, monkeypatch):
     heard = []
     monkeypatch.setenv("UADBENCH_WEIGHTS", str(tmp_path))
-    (tmp_path / f"{FEATURES}.pth").write_bytes(b"no weights")
-    with pytest.raises(InvalidDataError, match=FEATURES):
+    (tmp_path / f"{LITE0_BACKBONE}.pth").write_bytes(b"no weights")
+    with pytest.raises(InvalidDataError, match=LITE0_BACKBONE):
         fitted(tmp_path, Toy(residual="perceptual"), report=heard.append)
     assert heard == []
 

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import median_filter, zoom
+from scipy.ndimage import median_filter
 from skimage.exposure import equalize_adapthist
 from skimage.metrics import structural_similarity
 from trainings import no_tf32
 
 from uadbench.errors import UnknownNameError
 from uadbench.testing.blobs import blobs
-from uadbench.torch_support.determinism import generator
+from uadbench.torch_support.perceptual import PerceptualDistance
 from uadbench.torch_support.reconstructing import SIGNED, UNIT
-from uadbench.torch_support.residuals import NAMES, feature_distance, residual
+from uadbench.torch_support.residuals import NAMES, residual
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 H, W = 24, 32
@@ -76,33 +76,12 @@ def test_foreground_is_zero_in_the_air_and_not_inside():
     assert error[:, H // 2, W // 2].all()
 
 
-def test_perceptual_is_the_absolute_error_times_a_distance_of_features():
+def test_perceptual_is_the_absolute_error_times_the_distance_of_lite0():
     image, other = pair(n=1)
-    perceptual = residual("perceptual", "cpu")
-    distance = feature_distance(perceptual.between.backbone, torch.as_tensor(image), torch.as_tensor(other))
+    distance = PerceptualDistance("lite0")(torch.as_tensor(image), torch.as_tensor(other))
     np.testing.assert_allclose(found("perceptual", image, other), np.abs(image - other) * distance.numpy(), atol=1e-6)
     assert 0 < distance.mean() < distance.max() <= 4
-    assert [used.name for used in perceptual.weights_used] == ["tf_efficientnet_lite0"]
-
-
-def test_a_distance_of_features_is_that_of_unit_vectors_mean_over_levels():
-    image, other = (torch.rand(2, 3, 8, 8, generator=generator(seed)) for seed in (0, 1))
-
-    def levels(images):
-        return [images, images[:, :, :1, :1]]
-
-    def apart(one, two):
-        unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in (one.numpy(), two.numpy())]
-        return ((unit[0] - unit[1]) ** 2).sum(1, keepdims=True)
-
-    fine, coarse = (apart(*both) for both in zip(levels(image), levels(other), strict=True))
-    expected = (fine + zoom(coarse, (1, 1, 8, 8), order=0)) / 2
-    np.testing.assert_allclose(feature_distance(levels, image, other), expected, atol=1e-6)
-
-
-def test_a_distance_to_opposite_features_is_four():
-    image = torch.rand(1, 3, 4, 4, generator=generator(0))
-    np.testing.assert_allclose(feature_distance(lambda images: [images], image, -image), 4, rtol=1e-5)
+    assert [used.name for used in residual("perceptual", "cpu").weights_used] == ["tf_efficientnet_lite0"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -24,7 +24,7 @@ from uadbench.files.layout import write_text_atomically
 from uadbench.files.results import OVERALL, Result
 
 _MAKING = ("paper", "distribution", "distribution_version", "harness_version", "device", "precision", "weights",
-           "versions", "hardware")  # fmt: skip
+           "diagnostics", "versions", "hardware")  # fmt: skip
 
 
 def write_board(board: Leaderboard, folder: Path, *, facts: Facts | None = None) -> Path:

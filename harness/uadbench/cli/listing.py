@@ -6,6 +6,8 @@ import click
 
 from uadbench.cli.console import say_json, seconds, show
 
+_METHODS = ("name", "", "title", "presets", "from")
+_PRESETS = ("name", "preset", "parameters", "weights", "least px")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
@@ -16,8 +18,9 @@ def list_() -> None:
 
 @list_.command()
 @click.argument("name", required=False)
+@click.option("-v", "--verbose", is_flag=True, help="What each preset changes, and which weights it may need.")
 @as_json
-def methods(name: str | None, as_json: bool) -> None:
+def methods(name: str | None, verbose: bool, as_json: bool) -> None:
     """Installed methods, and plugins that do not load; with NAME its presets and parameters."""
     from uadbench import plugins
 
@@ -29,23 +32,32 @@ def methods(name: str | None, as_json: bool) -> None:
         records = [_facts(one) for one in found.values()]
         records += [{"broken": one.name, "distribution": one.origin.distribution, "error": one.error} for one in broken]
         return say_json(records)
-    show(
-        f"{len(found)} methods",
-        ("name", "", "title", "presets", "from"),
-        [
-            (
-                one.spec.name,
-                "canary" if one.spec.canary else "",
-                one.spec.title,
-                ", ".join(one.spec.presets),
-                f"{one.origin.distribution} {one.origin.version}",
-            )
-            for one in found.values()
-        ],
-    )
+    heads, line = (_PRESETS, _preset_lines) if verbose else (_METHODS, _method_line)
+    show(f"{len(found)} methods", heads, [cells for one in found.values() for cells in line(one)])
     for one in broken:
         click.secho(f"broken: {one.name} of {one.origin.distribution} {one.origin.version}: {one.error}", fg="yellow")
     return None
+
+
+def _method_line(one: Any) -> list[tuple[str, ...]]:
+    spec, origin = one.spec, one.origin
+    source = f"{origin.distribution} {origin.version}"
+    return [(spec.name, "canary" if spec.canary else "", spec.title, ", ".join(spec.presets), source)]
+
+
+def _preset_lines(one: Any) -> list[tuple[str, ...]]:
+    """One line per preset, or per presets that are the same: what they lay over the method's own defaults."""
+    spec = one.spec
+    lines: dict[str, list[str]] = {}
+    for preset, params in spec.presets.items():
+        changed = " ".join(f"{name}={value!r}" for name, value in params.items()) or "the defaults"
+        lines.setdefault(changed, []).append(preset)
+    least = str(spec.min_size) if spec.min_size > 1 else ""
+    firsts = [(spec.name, ", ".join(spec.weights), least), *(("", "", ""),) * len(lines)]
+    return [
+        (name, ", ".join(presets), changed, weights, least)
+        for (name, weights, least), (changed, presets) in zip(firsts, lines.items(), strict=False)
+    ]
 
 
 def _facts(one: Any) -> dict[str, Any]:

@@ -5,8 +5,8 @@
 - `absolute`  |x - x_hat|, the field's default
 - `squared`  (x - x_hat)^2, Cai et al., MICCAI 2024
 - `equalised`  |e(x) - e(x_hat)| after adaptive histogram equalisation: Bercea et al., MIDL 2023 (RA), eq. 5
-- `perceptual`  |x - x_hat| times a distance of ImageNet features, in the manner of RA's eq. 5. Deviates: the features
-  are those of tf_efficientnet_lite0 and uncalibrated, so that this is no LPIPS.
+- `perceptual`  |x - x_hat| times a distance of ImageNet features, in the manner of RA's eq. 5. Deviates: the distance
+  is `lite0`, which is uncalibrated and no LPIPS.
 - `ssim`  1 - SSIM around each pixel: Wang et al., 2004; as anomaly map in Bergmann et al., VISAPP 2019
 - `foreground`  |x - x_hat| on the eroded foreground, median filtered: Kascenas et al., MIDL 2022, by their code
 """
@@ -24,17 +24,15 @@ from torch.nn import functional as F
 from uadbench.errors import UnknownNameError
 from uadbench.metrics.reconstruction import ssim_map
 from uadbench.torch_support.equalising import equalise_adaptively
+from uadbench.torch_support.layers import LITE0
 from uadbench.torch_support.tensors import to_array
 
 if TYPE_CHECKING:
-    from uadbench.torch_support.backbones import Backbone
     from uadbench.torch_support.weights import WeightsUsed
 
 Batch = Float[Tensor, "n c h w"]
 Map = Float[Tensor, "n _c h w"]  # one map per channel, or one for all
 Between = Callable[[Batch, Batch], Map]
-FEATURES = "tf_efficientnet_lite0"
-REDUCTIONS = (2, 4, 8)
 MEDIAN = 5  # pixels a side
 AIR = 0.01  # at or below it lies no tissue
 WITHIN = 0.95  # the share of a neighbourhood that must be tissue
@@ -73,31 +71,6 @@ def foreground(image: Batch, seen: Batch) -> Map:
     return middle.view_as(error)
 
 
-class PerceptualResidual:
-    """|x - x_hat| times `feature_distance`; needs the weights of one backbone."""
-
-    def __init__(self, device: str) -> None:
-        from uadbench.torch_support.backbones import Backbone
-
-        with torch.random.fork_rng(devices=[]):  # timm draws weights before it reads them
-            self.backbone = Backbone(FEATURES, REDUCTIONS).to(device)
-
-    def __call__(self, image: Batch, seen: Batch) -> Map:
-        return absolute(image, seen).mean(1, keepdim=True) * feature_distance(self.backbone, image, seen)
-
-
-def feature_distance(backbone: "Backbone", image: Batch, other: Batch) -> Float[Tensor, "n 1 h w"]:
-    """Squared distance of unit-length features, drawn up to the image's size, mean over levels; in [0, 4].
-
-    Source: Zhang et al., CVPR 2018, eq. 1 with all weights 1; of images in [0, 1].
-    """
-    size, levels = image.shape[-2:], []
-    for one, two in zip(backbone(image), backbone(other), strict=True):
-        apart = (F.normalize(one) - F.normalize(two)).square().sum(1, keepdim=True)  # (n, k, a, b) -> (n, 1, a, b)
-        levels.append(F.interpolate(apart, size, mode="bilinear", align_corners=False))
-    return torch.stack(levels).mean(0)
-
-
 @dataclass(frozen=True, slots=True)
 class Residual:
     """A residual of a batch and its reconstruction, both in the network's domain."""
@@ -132,8 +105,14 @@ def residual(name: str, device: str) -> Residual:
     require_residual(name)
     if name in PLAIN:
         return PLAIN[name]
-    features = PerceptualResidual(device)
-    return Residual(features, in_domain=False, weights_used=(features.backbone.weights_used,))
+    from uadbench.torch_support.perceptual import PerceptualDistance
+
+    distance = PerceptualDistance(LITE0, device)
+
+    def between(image: Batch, seen: Batch) -> Map:
+        return absolute(image, seen).mean(1, keepdim=True) * distance(image, seen)
+
+    return Residual(between, in_domain=False, weights_used=distance.weights_used)
 
 
 def require_residual(name: str) -> None:
