@@ -5,6 +5,7 @@ Weights are `imagenet`, or `random` for trying things out: drawn from a seed, an
 
 import logging
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import timm
@@ -68,7 +69,7 @@ def pretrained(name: str, levels: tuple[int, ...] | None = None) -> tuple[Any, W
     """
     file = locate(name, _config(name).hf_hub_id)
     state = read_state(file.path, name)
-    as_features: dict[str, Any] = {} if levels is None else {"features_only": True, "out_indices": levels}
+    as_features = {} if levels is None else _as_features(name, levels)
     with torch.random.fork_rng(devices=[]):  # timm draws weights before it reads any
         if file.renamed:  # the same tensors in the same order under other names
             state = dict(zip(timm.create_model(name).state_dict(), state.values(), strict=True))
@@ -83,17 +84,31 @@ def pretrained(name: str, levels: tuple[int, ...] | None = None) -> tuple[Any, W
 
 def levels_at(name: str, reductions: Sequence[int]) -> tuple[int, ...]:
     """Which of timm's feature levels have these reductions; the last one where several do."""
+    offered = _offered(name)
+    for reduction in reductions:
+        if reduction not in offered:
+            known = ", ".join(f"1/{one}" for one in dict.fromkeys(offered))
+            raise ParameterError(
+                f"The backbone {name!r} has features at {known} of the input's side, none at 1/{reduction}. "
+                "Choose another backbone, or other reductions."
+            )
+    return tuple(len(offered) - 1 - offered[::-1].index(reduction) for reduction in reductions)
+
+
+@cache
+def _offered(name: str) -> list[int]:
+    """The reductions of timm's feature levels."""
     _config(name)
     with torch.device("meta"):
         network: Any = timm.create_model(name, features_only=True)
     offered: list[int] = network.feature_info.reduction()
-    for reduction in reductions:
-        if reduction not in offered:
-            raise ParameterError(
-                f"The backbone {name!r} has features at 1/{', 1/'.join(map(str, offered))} of the input's side, "
-                f"none at 1/{reduction}. Choose another backbone."
-            )
-    return tuple(len(offered) - 1 - offered[::-1].index(reduction) for reduction in reductions)
+    return offered
+
+
+def _as_features(name: str, levels: tuple[int, ...]) -> dict[str, Any]:
+    """How timm is asked for levels. A plain vision transformer, all of one reduction, is to take any multiple of it."""
+    plain = len(set(_offered(name))) == 1
+    return {"features_only": True, "out_indices": levels, **({"dynamic_img_size": True} if plain else {})}
 
 
 def _config(name: str) -> Any:
@@ -108,5 +123,5 @@ def _untrained(name: str, levels: tuple[int, ...], seed: int) -> tuple[Any, Weig
     """timm's network as it is before training; the caller's random numbers stay as they were."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network: Any = timm.create_model(name, features_only=True, out_indices=levels)
+        network: Any = timm.create_model(name, **_as_features(name, levels))
     return network.eval(), drawn(network, name, seed)

@@ -1,10 +1,12 @@
 """PatchCore: its coreset, its distances, and what every detector promises."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from uadbench_patchcore import _memory
 from uadbench_patchcore._memory import coreset, nearest, project, reweighted
 from uadbench_patchcore.patchcore import PatchCore, PatchDetector
 
@@ -57,6 +59,18 @@ def test_the_coreset_is_the_greedy_one(seed):
     assert rows == farthest_first(cloud.double().numpy(), 20, rows[0])
 
 
+@pytest.mark.parametrize("farthest", [1, 3, 1024])
+def test_choosing_many_per_pass_chooses_what_one_at_a_time_does(farthest, monkeypatch):
+    monkeypatch.setattr(_memory, "FARTHEST", farthest)
+    monkeypatch.setattr(_memory, "BLOCK", 700)
+    cloud = points(2000, 6, 0)
+    rows = coreset(cloud, 200, 0)
+    gaps = torch.full((2000,), torch.inf)
+    for row, following in pairwise(rows.tolist()):
+        gaps = torch.minimum(gaps, (cloud - cloud[row]).square().sum(1))
+        assert gaps[following].item() == pytest.approx(gaps.max().item(), rel=1e-5)
+
+
 def test_the_coreset_never_takes_a_patch_twice():
     assert len(set(coreset(torch.ones(30, 4), 30, 0).tolist())) == 30
 
@@ -67,6 +81,13 @@ def test_the_nearest_in_the_bank_agrees_with_a_double_loop():
     table = np.array([[((a - b) ** 2).sum() for b in bank.double().numpy()] for a in patches.double().numpy()])
     np.testing.assert_array_equal(rows, table.argmin(1))
     np.testing.assert_allclose(squared, table.min(1), rtol=1e-5)
+
+
+def test_the_nearest_are_the_same_however_large_the_table_is():
+    patches, bank = points(30, 6, 0), points(12, 6, 1)
+    whole, small = nearest(patches, bank), nearest(patches, bank, 4 * 12 * 7)
+    assert torch.equal(whole[1], small[1])
+    assert torch.equal(whole[0], small[0])
 
 
 def test_a_patch_of_the_bank_has_distance_zero():
@@ -124,6 +145,44 @@ def test_maps_have_the_size_of_the_images(tmp_path, channels):
 
 def test_the_same_seed_gives_the_same_bytes(detector, tmp_path):
     assert same_bytes(detector.predict(images(3, 8)), fitted(tmp_path).predict(images(3, 8)))
+
+
+def test_a_bank_above_the_memory_is_refused_with_the_coreset_that_fits(tmp_path):
+    train = images(16, 1)
+    with pytest.raises(
+        ParameterError, match=r"a bank of 1,024 patches of length 2000 .* Give a coreset of 0.13 or less"
+    ):
+        fitted(tmp_path, train=train, coreset=1.0, memory=1, pooled=2000)
+    assert len(fitted(tmp_path, train=train, coreset=0.12, memory=1, pooled=2000).bank) == 123
+
+
+def test_a_run_records_how_large_the_bank_is(detector):
+    assert detector.diagnostics == {"bank_patches": 51, "bank_mib": 51 * 152 * 4 / 2**20}
+
+
+@pytest.mark.parametrize(("reductions", "length", "patches"), [((16,), 112, 16), ((4, 8, 16), 24 + 40 + 112, 256)])
+def test_any_levels_of_the_backbone_can_be_remembered(reductions, length, patches, tmp_path):
+    found = fitted(tmp_path, reductions=reductions, coreset=1.0, train=images(2, 1))
+    assert found.bank.shape == (2 * patches, length)
+
+
+def test_a_vision_transformer_has_the_grid_of_its_patches(tmp_path):
+    transformer = {"backbone": "vit_tiny_patch16_224", "reductions": (16,), "weights": "random", "coreset": 1.0}
+    found = fitted(tmp_path, **transformer, train=images(2, 1))
+    assert found.bank.shape == (2 * 4 * 4, 192)
+    found.save(tmp_path / "detector")
+    loaded = PatchCore.load(tmp_path / "detector", "cpu")
+    assert same_bytes(found.predict(images(2, 3)), loaded.predict(images(2, 3)))
+
+
+def test_a_size_that_a_transformer_does_not_take_is_refused(tmp_path):
+    with pytest.raises(ParameterError, match=r"size is 72\. .*divisible by patch.* Give another size"):
+        fitted(tmp_path, backbone="vit_tiny_patch16_224", reductions=(16,), weights="random", size=72)
+
+
+def test_a_transformer_has_no_finer_level_than_its_patch(tmp_path):
+    with pytest.raises(ParameterError, match=r"features at 1/16 of the input's side, none at 1/8.*other reductions"):
+        fitted(tmp_path, backbone="vit_tiny_patch16_224", weights="random")
 
 
 def test_an_image_alone_and_in_a_batch_has_the_same_bytes(detector):
@@ -186,6 +245,9 @@ def test_an_unknown_backbone_is_refused_with_the_nearest_name(tmp_path):
         ({"sigma": -1.0}, "sigma is -1"),
         ({"neighbours": 1}, "neighbours is 1"),
         ({"weights": "mine"}, "weights is 'mine'"),
+        ({"memory": 0}, "memory is 0"),
+        ({"reductions": (16, 8)}, r"reductions is \(16, 8\)"),
+        ({"reductions": ()}, "reductions is"),
     ],
 )
 def test_a_parameter_out_of_range_is_refused(override, sentence):

@@ -1,5 +1,6 @@
 """The memory bank: which patches to keep (a greedy k-center coreset) and how far a patch is from them (exact 1-NN)."""
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -7,6 +8,9 @@ from torch import Tensor
 from uadbench.torch_support.determinism import generator
 
 Patches = Float[Tensor, "p d"]
+FARTHEST = 1024  # points that are thinned among themselves per pass
+BLOCK = 16_384  # points whose distances are computed at a time: 64 MiB at most
+TABLE = 256 * 2**20  # bytes
 
 
 def project(patches: Patches, dimensions: int, seed: int) -> Float[Tensor, "p k"]:
@@ -21,26 +25,63 @@ def project(patches: Patches, dimensions: int, seed: int) -> Float[Tensor, "p k"
 def coreset(points: Patches, count: int, seed: int) -> Int[Tensor, " count"]:
     """Rows of points chosen one after the other, each the farthest from all chosen before; the first at random.
 
+    Many are chosen per pass over all points: the farthest are thinned among themselves for as long as the next one is
+    still farther than any other point was before the pass. So the rows are those of one pass per row, but for rounding.
+
     Source: Gonzalez, Theor. Comput. Sci. 1985: at most twice the optimal radius. O(count * p * d) time, O(p) memory.
     """
-    chosen = torch.empty(count, dtype=torch.int64)
     lengths = points.square().sum(1)  # (p,)
     gaps = torch.full_like(lengths, torch.inf)  # (p,), squared, to the nearest chosen
-    row = int(torch.randint(len(points), (), generator=generator(seed)))
-    for turn in range(count):
-        chosen[turn] = row
+    rows = torch.randint(len(points), (1,), generator=generator(seed)).to(points.device)
+    chosen, left = [rows], count - 1
+    while left:
+        _approach(gaps, points, lengths, rows)
+        far = gaps.topk(min(FARTHEST + 1, len(points)))
+        nearer = float(far.values[-1])  # no other point is farther than this
+        rows = far.indices[_thinned(points[far.indices[:-1]], far.values[:-1], nearer, left)]
+        chosen.append(rows)
+        left -= len(rows)
+    return torch.cat(chosen).cpu()
+
+
+def _approach(
+    gaps: Float[Tensor, " p"], points: Patches, lengths: Float[Tensor, " p"], rows: Int[Tensor, " m"]
+) -> None:
+    """Shrinks the gaps, in place, to the points of these rows, which can no longer be chosen."""
+    for part in torch.arange(len(points), device=points.device).split(BLOCK):
+        block = slice(int(part[0]), int(part[-1]) + 1)
         # |a - b|^2 = |a|^2 - 2 a.b + |b|^2: one product over all points
-        distances = torch.addmv(lengths, points, points[row], alpha=-2).add_(lengths[row])
-        torch.minimum(gaps, distances, out=gaps)
-        gaps[row] = -torch.inf  # rounding must not choose it twice
-        row = int(gaps.argmax())
-    return chosen
+        nearest_new = torch.addmm(lengths[rows], points[block], points[rows].T, alpha=-2).amin(1)  # (b, m) -> (b,)
+        torch.minimum(gaps[block], nearest_new.add_(lengths[block]), out=gaps[block])
+    gaps[rows] = -torch.inf
 
 
-def nearest(patches: Patches, bank: Float[Tensor, "m d"]) -> tuple[Float[Tensor, " p"], Int[Tensor, " p"]]:
-    """Squared distance of each patch to its nearest in the bank, and that one's row."""
+def _thinned(points: Patches, gaps: Float[Tensor, " k"], nearer: float, most: int) -> Int[Tensor, " m"]:
+    """Farthest-first rows among these alone, while their gap is at least `nearer`; one or more, at most `most`."""
+    lengths = points.square().sum(1)
+    table = torch.addmm(lengths, points, points.T, alpha=-2).add_(lengths[:, None]).cpu().numpy()  # (k, k), squared
+    left, rows = gaps.cpu().numpy().copy(), []
+    while len(rows) < most:
+        row = int(left.argmax())
+        if rows and not left[row] >= nearer:
+            break
+        rows.append(row)
+        np.minimum(left, table[row], out=left)
+        left[row] = -np.inf
+    return torch.as_tensor(rows, device=points.device)
+
+
+def nearest(
+    patches: Patches, bank: Float[Tensor, "m d"], most_bytes: int = TABLE
+) -> tuple[Float[Tensor, " p"], Int[Tensor, " p"]]:
+    """Squared distance of each patch to its nearest in the bank, and that one's row.
+
+    A table of distances between some patches and the whole bank takes at most `most_bytes` at a time.
+    """
     lengths = bank.square().sum(1)  # (m,)
-    rows = torch.addmm(lengths, patches, bank.T, alpha=-2).argmin(1)  # (p, m) -> (p,)
+    block = max(1, most_bytes // (4 * len(bank)))
+    # (b, m) -> (b,)
+    rows = torch.cat([torch.addmm(lengths, part, bank.T, alpha=-2).argmin(1) for part in patches.split(block)])
     # again by difference: the product loses the digits of small distances
     return (patches - bank[rows]).square().sum(1), rows
 

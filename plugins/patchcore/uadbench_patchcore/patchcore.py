@@ -7,8 +7,9 @@ pooled, not both at once; the coreset starts from one random patch; the score's 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isqrt
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +19,31 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from uadbench import FitContext, Images, ImageSource, Prediction, Progress
+from uadbench.errors import ParameterError
 from uadbench.torch_support.backbones import Backbone
 from uadbench.torch_support.determinism import deterministic, generator
 from uadbench.torch_support.tensors import each_image, each_image_of, resized, to_array
 from uadbench.torch_support.weights import IMAGENET, require_kind, require_same
 from uadbench_patchcore._memory import coreset, nearest, project, reweighted
-from uadbench_patchcore._patches import REDUCTIONS, extract, grid, require_large_enough
+from uadbench_patchcore._patches import REDUCTIONS, extract, grid, require_large_enough, width
+
+MIB = 2**20
 
 
 @dataclass(frozen=True)
 class PatchCore:
     """A memory of healthy patches.
 
-    `size` is the side images are resized to; `coreset` the share of all patches that is kept; `candidates` how many,
-    drawn at random, it is chosen from (0 = all); `projection` the dimensions it is chosen in (0 = all); `pooled` the
-    length of a patch feature (0 = as the backbone gives it); `sigma` of the map's smoothing in pixels of the image;
-    `reweight` applies eq. 7 with `neighbours`; `weights` "random" tries things out without any, and a run
-    says so.
+    `reductions` are the backbone's levels, finest first: 8 means an eighth of the side; a plain vision transformer has
+    that of its patch alone. `size` is the side images are resized to; `coreset` the share of all patches that is kept;
+    `candidates` how many, drawn at random, it is chosen from (0 = all); `projection` the dimensions it is chosen in
+    (0 = all); `pooled` the length of a patch feature (0 = as the backbone gives it); `sigma` of the map's smoothing in
+    pixels of the image; `reweight` applies eq. 7 with `neighbours`; `memory` bounds, in MiB, the bank and each table of
+    distances; `weights` "random" tries things out without any, and a run says so.
     """
 
     backbone: str = "wide_resnet50_2.tv_in1k"
+    reductions: Sequence[int] = REDUCTIONS
     size: int = 224
     coreset: float = 0.1
     candidates: int = 0
@@ -46,13 +52,19 @@ class PatchCore:
     sigma: float = 4.0
     reweight: bool = False
     neighbours: int = 9
+    memory: int = 1024
     weights: str = IMAGENET
 
     def __post_init__(self) -> None:
         if not 0 < self.coreset <= 1:
             raise ValueError(f"coreset is {self.coreset}. Give the share of patches to keep, above 0 and up to 1.")
-        if self.size < 2 * REDUCTIONS[-1]:
-            raise ValueError(f"size is {self.size}. Give at least {2 * REDUCTIONS[-1]} px, two backbone strides.")
+        reductions = list(self.reductions)
+        if not reductions or sorted(set(reductions)) != reductions or reductions[0] < 1:
+            raise ValueError(f"reductions is {self.reductions}. Give levels from fine to coarse, such as (8, 16).")
+        if self.size < 2 * reductions[-1]:
+            raise ValueError(f"size is {self.size}. Give at least {2 * reductions[-1]} px, two backbone strides.")
+        if self.memory < 1:
+            raise ValueError(f"memory is {self.memory}. Give at least 1 MiB.")
         for name in ("candidates", "projection", "pooled", "sigma"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}. Give 0 (off) or more.")
@@ -66,22 +78,39 @@ class PatchCore:
         Raises:
             MissingWeightsError: Names the file to place and where.
         """
-        return Backbone(self.backbone, REDUCTIONS, weights=self.weights).to(device)
+        return Backbone(self.backbone, tuple(self.reductions), weights=self.weights).to(device)
 
     def fit(self, train: ImageSource, val: ImageSource, context: FitContext) -> "PatchDetector":
-        """Keeps a coreset of the patches of all training images."""
-        require_large_enough(train.shape)
+        """Keeps a coreset of the patches of all training images.
+
+        Raises:
+            InvalidDataError: Images smaller than the backbone's stride, or of 2 channels.
+            ParameterError: A bank above `memory`; says which coreset fits. Or a size that the backbone does not take.
+        """
+        require_large_enough(train.shape, self.reductions[-1])
         with deterministic(context.seed, context.device), torch.inference_mode():
             backbone = self.network(context.device)
-            patches = self._candidates(backbone, train, context)  # (p, d)
-            kept = max(1, round(self.coreset * len(train) * grid(self.size) ** 2))
+            per_image = grid(backbone, self.size) ** 2
+            kept = self._kept(len(train) * per_image, width(backbone, self.pooled))
+            patches = self._candidates(backbone, train, per_image, context)  # (p, d)
             points = project(patches, self.projection, context.seed)
             rows = coreset(points, min(kept, len(points)), context.seed)
         return PatchDetector(self, backbone, patches[rows.to(patches.device)].clone(), context.device)
 
-    def _candidates(self, backbone: Backbone, train: ImageSource, context: FitContext) -> Float[Tensor, "p d"]:
+    def _kept(self, patches: int, length: int) -> int:
+        """How many patches the bank holds, if that fits."""
+        kept, most = max(1, round(self.coreset * patches)), self.memory * MIB // (4 * length)
+        if kept > most:
+            raise ParameterError(
+                f"PatchCore: a bank of {kept:,} patches of length {length} takes {4 * kept * length / MIB:,.0f} MiB, "
+                f"and memory is {self.memory}. Give a coreset of {most / patches:.2g} or less, or more memory."
+            )
+        return kept
+
+    def _candidates(
+        self, backbone: Backbone, train: ImageSource, per_image: int, context: FitContext
+    ) -> Float[Tensor, "p d"]:
         """The patches that the coreset is chosen from."""
-        per_image = grid(self.size) ** 2
         total = len(train) * per_image
         order = torch.randperm(total, generator=generator(context.seed))
         wanted = torch.zeros(total, dtype=torch.bool)
@@ -122,10 +151,15 @@ class PatchDetector:
         """The pretrained weights in use."""
         return (self.backbone.weights_used.record(),)
 
+    @property
+    def diagnostics(self) -> Mapping[str, float]:
+        """How large the bank is."""
+        return {"bank_patches": len(self.bank), "bank_mib": self.bank.numel() * self.bank.element_size() / MIB}
+
     def predict(self, images: Images) -> Prediction:
-        """Maps and scores, image by image."""
+        """Maps and scores, image by image: memory does not grow with their number."""
         n, *shape = images.pixels.shape
-        require_large_enough(tuple(shape))
+        require_large_enough(tuple(shape), self.method.reductions[-1])
         maps, scores = np.empty((n, *shape[1:]), np.float32), np.empty(n, np.float64)
         with torch.inference_mode():
             for row, image in enumerate(each_image(images, self.device)):
@@ -134,9 +168,9 @@ class PatchDetector:
 
     def _judge(self, image: Float[Tensor, "1 c h w"]) -> tuple[Float32[np.ndarray, "h w"], float]:
         patches = extract(self.backbone, image, self.method.size, self.method.pooled)  # (p, d)
-        distances, rows = nearest(patches, self.bank)
-        side, (height, width) = grid(self.method.size), image.shape[-2:]
-        enlarged = resized(distances.view(1, 1, side, side), (height, width))  # (p,) -> (1, 1, h, w)
+        distances, rows = nearest(patches, self.bank, self.method.memory * MIB)
+        side = isqrt(len(patches))
+        enlarged = resized(distances.view(1, 1, side, side), tuple(image.shape[-2:]))  # (p,) -> (1, 1, h, w)
         worst = int(distances.argmax())
         score = distances[worst]
         if self.method.reweight:
