@@ -78,7 +78,7 @@ def nearest(
 
     A table of distances between some patches and the whole bank takes at most `most_bytes` at a time.
     """
-    lengths = bank.square().sum(1)  # (m,)
+    lengths = torch.einsum("md,md->m", bank, bank)  # squared, without a second bank
     block = max(1, most_bytes // (4 * len(bank)))
     # (b, m) -> (b,)
     rows = torch.cat([torch.addmm(lengths, part, bank.T, alpha=-2).argmin(1) for part in patches.split(block)])
