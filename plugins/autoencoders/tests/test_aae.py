@@ -17,6 +17,7 @@ from uadbench.testing.blobs import blobs
 
 TINY = AdversarialAutoencoder(latent=8, width=4, size=32, epochs=2, batch=4)
 PARTS = ("encoder", "generator", "discriminator", "latent_discriminator")
+KINDS = (nn.Conv2d, nn.ConvTranspose2d, nn.Conv2d)
 SPOT = np.s_[:, :, 12:18, 13:19]
 
 
@@ -59,7 +60,7 @@ def test_the_networks_have_as_many_parameters_as_the_published_ones():
     assert counts(AdversarialAutoencoder().network(1)) == [encoder, generator, judge, latent_judge]
 
 
-@pytest.mark.parametrize(("part", "kind"), zip(PARTS[:3], (nn.Conv2d, nn.ConvTranspose2d, nn.Conv2d), strict=True))
+@pytest.mark.parametrize(("part", "kind"), list(zip(PARTS[:3], KINDS, strict=True)))
 def test_half_the_side_has_one_layer_less(part, kind):
     large, small = (getattr(AdversarialNetworks(1, 8, size, 4), part) for size in (128, 64))
     assert [sum(isinstance(layer, kind) for layer in network) for network in (large, small)] == [6, 5]
@@ -126,7 +127,7 @@ def test_the_autoencoder_s_loss_weighs_the_image_against_the_latent(weight, cont
 CHANGES = [{"discriminator"}, {"generator"}, {"latent_discriminator"}, {"encoder", "generator"}]
 
 
-@pytest.mark.parametrize(("place", "changed"), enumerate(CHANGES))
+@pytest.mark.parametrize(("place", "changed"), list(enumerate(CHANGES)))
 def test_each_update_changes_its_own_weights_alone(place, changed, context):
     networks = tiny_networks().train()
     before = {name: weights.clone() for name, weights in networks.named_parameters()}
