@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export UADBENCH_HOME ?= $(CURDIR)/workspace
 DATA ?= ../shared/data
-PLUGINS := $(wildcard plugins/*/pyproject.toml)
+# anomalib's models are for those who have anomalib: pip install ./plugins/anomalib
+PLUGINS := $(filter-out plugins/anomalib/%,$(wildcard plugins/*/pyproject.toml))
 PLUGIN_FOLDERS := $(addprefix ./,$(PLUGINS:/pyproject.toml=))
 INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.developed

@@ -1,0 +1,109 @@
+"""Building a model of anomalib by name, with weights from where uadbench finds them."""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+import timm
+from torch import nn
+
+from uadbench import plugins
+from uadbench.errors import MissingWeightsError, ParameterError
+from uadbench.torch_support.backbones import pretrained
+from uadbench.torch_support.states import drawn
+from uadbench.torch_support.storing import first_line
+from uadbench.torch_support.weights import IMAGENET, WeightsUsed
+
+OFF = {"evaluator": False, "visualizer": False, "post_processor": False}
+
+
+class Named(Protocol):
+    """Which model, how it is set, and what weights its backbone has."""
+
+    model: str
+    settings: str
+    size: int
+    weights: str
+
+
+def built(method: Named, seed: int, *, empty: bool = False) -> tuple[Any, Sequence[Mapping[str, Any]]]:
+    """The model and the records of the weights it has; `empty` leaves them out, for a state that is loaded next.
+
+    Raises:
+        ParameterError: No such model, or a setting that its class does not take.
+        MissingWeightsError: Weights that cannot be found, or that anomalib cannot fetch.
+    """
+    from anomalib.models import get_model
+
+    kind = _class_of(method.model)
+    given = dict(plugins.parse_settings([f"x.{one}" for one in method.settings.split()]).get("x", {}))
+    if method.size:
+        given["pre_processor"] = kind.configure_pre_processor(image_size=(method.size, method.size))
+    try:
+        with _unfetched() as networks:
+            model = get_model(method.model, **OFF, **given)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"anomalib's {method.model} does not take {method.settings!r}: {first_line(error)}"
+        ) from error
+    except (OSError, RuntimeError) as error:
+        raise MissingWeightsError(
+            f"anomalib's {method.model} gets its weights itself, and that failed: {first_line(error)} Connect to the "
+            "network, or fill the cache of the Hugging Face hub and of torch elsewhere and copy it here."
+        ) from error
+    used = [] if empty else [_filled(network, name, method.weights, seed) for name, network in networks]
+    return model, [one.record() for one in used]
+
+
+@contextmanager
+def _unfetched() -> Iterator[list[tuple[str, nn.Module]]]:
+    """The networks of timm that are made meanwhile, by name: without weights, which timm would fetch."""
+    made, create = [], timm.create_model
+
+    def create_model(name: str, *given: Any, **named: Any) -> nn.Module:
+        network: nn.Module = create(name, *given, **{**named, "pretrained": False})
+        made.append((name, network))
+        return network
+
+    timm.create_model = create_model
+    try:
+        yield made
+    finally:
+        timm.create_model = create
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Python's and numpy's random numbers, which some models draw from, come from the seed and are restored after."""
+    before, state = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        np.random.set_state(state)
+
+
+def _class_of(name: str) -> Any:
+    from anomalib.models import image
+
+    wanted = name.replace("_", "")
+    found = [one for one in image.__all__ if one.lower() == wanted]
+    if not found:
+        raise ParameterError(
+            f"anomalib has no image model {name!r}. It has {', '.join(sorted(get_available_models()))}."
+        )
+    return getattr(image, found[0])
+
+
+def _filled(network: nn.Module, name: str, weights: str, seed: int) -> WeightsUsed:
+    """Gives a network of timm the weights of that kind, and says which they are."""
+    if weights != IMAGENET:
+        return drawn(network, name, seed)
+    whole, used = pretrained(name)
+    state = whole.state_dict()
+    network.load_state_dict({key: state[key] for key in network.state_dict()})
+    return used
