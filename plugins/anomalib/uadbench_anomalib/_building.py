@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
+from unittest.mock import patch
 
 import numpy as np
 import timm
@@ -53,25 +54,19 @@ def built(method: Named, seed: int, *, empty: bool = False) -> tuple[Any, Sequen
             f"anomalib's {method.model} gets its weights itself, and that failed: {first_line(error)} Connect to the "
             "network, or fill the cache of the Hugging Face hub and of torch elsewhere and copy it here."
         ) from error
-    used = [] if empty else [_filled(network, name, method.weights, seed) for name, network in networks]
+    used = [] if empty else [_filled(network, method.weights, seed) for network in networks]
     return model, [one.record() for one in used]
 
 
 @contextmanager
-def _unfetched() -> Iterator[list[tuple[str, nn.Module]]]:
-    """The networks of timm that are made meanwhile, by name: without weights, which timm would fetch."""
-    made, create = [], timm.create_model
+def _unfetched() -> Iterator[list[nn.Module]]:
+    """The networks of timm that are made meanwhile and want weights, which timm would fetch: they are left without."""
+    from timm.models import _builder
 
-    def create_model(name: str, *given: Any, **named: Any) -> nn.Module:
-        network: nn.Module = create(name, *given, **{**named, "pretrained": False})
-        made.append((name, network))
-        return network
-
-    timm.create_model = create_model
-    try:
+    made: list[nn.Module] = []
+    with patch.object(_builder, "load_pretrained") as asked:
         yield made
-    finally:
-        timm.create_model = create
+    made += [call.args[0] for call in asked.call_args_list]
 
 
 @contextmanager
@@ -99,8 +94,12 @@ def _class_of(name: str) -> Any:
     return getattr(image, found[0])
 
 
-def _filled(network: nn.Module, name: str, weights: str, seed: int) -> WeightsUsed:
+def _filled(network: Any, weights: str, seed: int) -> WeightsUsed:
     """Gives a network of timm the weights of that kind, and says which they are."""
+    name, tag = network.pretrained_cfg["architecture"], network.pretrained_cfg["tag"]
+    default = timm.get_pretrained_cfg(name)
+    if default is None or default.tag != tag:
+        name = f"{name}.{tag}"
     if weights != IMAGENET:
         return drawn(network, name, seed)
     whole, used = pretrained(name)
