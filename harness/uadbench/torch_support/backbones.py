@@ -41,7 +41,7 @@ class Backbone(nn.Module):
         require_kind(weights)
         levels = levels_at(name, reductions)
         made = pretrained(name, levels) if weights == IMAGENET else _untrained(name, levels, seed)
-        self.network, self.weights_used = made
+        self.network, self.weights_used = _trimmed(made[0]), made[1]
         self.channels: tuple[int, ...] = tuple(self.network.feature_info.channels())
         config = _config(name)
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1))
@@ -109,6 +109,15 @@ def _as_features(name: str, levels: tuple[int, ...]) -> dict[str, Any]:
     """How timm is asked for levels. A plain vision transformer, all of one reduction, is to take any multiple of it."""
     plain = len(set(_offered(name))) == 1
     return {"features_only": True, "out_indices": levels, **({"dynamic_img_size": True} if plain else {})}
+
+
+def _trimmed(network: Any) -> Any:
+    """Without the stages after the last level, which timm's EfficientNets would compute for nobody."""
+    stage, _, last = network.feature_info.module_name()[-1].rpartition(".")
+    stages = getattr(network, stage, None) if stage else None
+    if isinstance(stages, nn.Sequential) and last.isdecimal():
+        setattr(network, stage, stages[: int(last) + 1])
+    return network
 
 
 def _config(name: str) -> Any:

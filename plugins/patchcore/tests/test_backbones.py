@@ -7,7 +7,7 @@ import torch
 
 from uadbench.errors import InvalidDataError, MissingWeightsError, ParameterError, UnknownNameError
 from uadbench.torch_support import weights
-from uadbench.torch_support.backbones import Backbone, pretrained
+from uadbench.torch_support.backbones import Backbone, levels_at, pretrained
 
 LITE0 = "tf_efficientnet_lite0"
 
@@ -25,6 +25,24 @@ def test_a_backbone_gives_features_at_the_reductions_asked_for():
     fine, coarse = Backbone(LITE0, (8, 16))(torch.zeros(2, 1, 64, 96))
     assert fine.shape == (2, 40, 8, 12)
     assert coarse.shape == (2, 112, 4, 6)
+
+
+@pytest.mark.parametrize("name", [LITE0, "mobilenetv3_small_100", "resnet18.tv_in1k", "vit_tiny_patch16_224"])
+def test_stages_after_the_last_level_are_left_out_and_change_nothing(name):
+    from timm import create_model
+
+    torch.manual_seed(0)
+    whole = create_model(name, features_only=True).eval()
+    wanted = {8: (8,), 16: (16,)}.get(whole.feature_info.reduction()[0], (4, 8))
+    short = Backbone(name, wanted, weights="random", seed=0)
+    images = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(0)
+    levels = create_model(name, features_only=True, out_indices=levels_at(name, wanted)).eval()
+    with torch.no_grad():
+        expected = levels((images - short.mean) / short.std)
+    assert all(torch.equal(*pair) for pair in zip(short(images), expected, strict=True))
+    counts = [sum(weights.numel() for weights in network.parameters()) for network in (short.network, whole)]
+    assert counts[0] < counts[1] or name.startswith("vit")
 
 
 def test_a_grey_image_is_three_equal_channels():
