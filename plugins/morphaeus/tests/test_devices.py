@@ -1,5 +1,8 @@
 """Training and predicting on a GPU: as on the CPU, in half precision, saved for either; and all of it on the CPU."""
 
+import itertools
+import time
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -73,3 +76,26 @@ def test_a_detector_saved_on_a_device_is_loaded_on_it_and_on_the_cpu(device, fol
     assert again.maps.tobytes() == predicted(detector).maps.tobytes()
     assert apart(here, again) < 1e-4
     assert here.scores == pytest.approx(again.scores, rel=0.01)
+
+
+class KilledError(Exception):
+    """What the process is killed by."""
+
+
+def kill(progress):
+    if progress.done == 2:
+        raise KilledError
+
+
+def test_a_killed_training_goes_on_exactly(device, tmp_path, monkeypatch):
+    hours, heard, method = itertools.count(0.0, 3600.0), [], replace(METHOD, epochs=3)
+    monkeypatch.setattr(time, "monotonic", lambda: next(hours))  # a checkpoint after every epoch
+    sources = [MemorySource(blobs(count, 32, 32, seed=count)) for count in (8, 4)]
+    context = FitContext(0, device, "float32", tmp_path)
+    with exact():
+        with pytest.raises(KilledError):
+            method.fit(*sources, replace(context, report=kill))
+        again = method.fit(*sources, replace(context, report=heard.append))
+        whole = method.fit(*sources, replace(context, workdir=tmp_path / "whole"))
+    assert heard[0].message == "going on from a checkpoint"
+    assert apart(predicted(again), predicted(whole)) < (1e-2 if device == "cuda" else 1e-9)

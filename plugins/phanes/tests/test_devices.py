@@ -1,5 +1,8 @@
 """Training and predicting on a GPU: as on the CPU, in half precision, saved for either. The CPU runs it all as well."""
 
+import itertools
+import time
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -67,3 +70,28 @@ def test_a_detector_saved_on_a_device_is_loaded_on_it_and_on_the_cpu(device, fit
     assert painted(again).tobytes() == painted(fitted(device)).tobytes()
     assert np.abs(painted(here) - painted(again)).mean() < 1e-4
     assert here.predict(TEST).scores == pytest.approx(again.predict(TEST).scores, rel=0.05)
+
+
+class KilledError(Exception):
+    """What the process is killed by."""
+
+
+def kill(progress):
+    if progress.done == 2:
+        raise KilledError
+
+
+def test_a_killed_training_goes_on_exactly(device, tmp_path, monkeypatch):
+    hours, heard = itertools.count(0.0, 3600.0), []
+    method = replace(Phanes("stand-in-mean", "quick", **THIN, **OFFLINE), epochs=3)
+    monkeypatch.setattr(time, "monotonic", lambda: next(hours))  # a checkpoint after every epoch
+    sources = [MemorySource(blobs(count, 48, 48, seed=count)) for count in (8, 4)]
+    context = FitContext(0, device, "float32", tmp_path)
+    with exact():
+        with pytest.raises(KilledError):
+            method.fit(*sources, replace(context, report=kill))
+        again = method.fit(*sources, replace(context, report=heard.append))
+        whole = method.fit(*sources, replace(context, workdir=tmp_path / "whole"))
+    assert "going on from a checkpoint" in [progress.message for progress in heard]
+    apart = np.abs(painted(again) - painted(whole)).mean()
+    assert apart < (1e-2 if device == "cuda" else 1e-9)  # the gradient of reflection padding adds otherwise there
