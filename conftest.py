@@ -1,14 +1,17 @@
-"""What the tests of the harness and of the plugins share: devices, threads, and healthy phantoms.
+"""What the tests of the harness and of the plugins share: devices, threads, killed trainings, healthy phantoms.
 
 A test marked `gpu` is skipped where there is no CUDA device, and says so.
 """
 
+import itertools
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from uadbench import FitContext, Images, plugins
+from uadbench import Detector, FitContext, Images, ImageSource, Method, Progress, plugins
 from uadbench.testing import MemorySource
 from uadbench.torch_support.devices import cuda_devices
 
@@ -28,6 +31,40 @@ def one_torch_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def whole_float32():
+    """Convolutions of a GPU in whole float32, to compare them with the CPU's."""
+    import torch
+
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        yield
+
+
+class KilledError(Exception):
+    """What the process is killed by."""
+
+
+@pytest.fixture
+def killed_and_whole(tmp_path, monkeypatch) -> Callable[[Method, ImageSource, ImageSource, str], tuple[Detector, ...]]:
+    """Fits a method that is killed after two epochs and goes on, and one that is left in peace; both detectors."""
+    hours = itertools.count(0.0, 3600.0)
+
+    def kill(progress: Progress) -> None:
+        if progress.done == 2:
+            raise KilledError
+
+    def fit(method: Method, train: ImageSource, val: ImageSource, device: str) -> tuple[Detector, ...]:
+        monkeypatch.setattr(time, "monotonic", lambda: next(hours))  # a checkpoint after every epoch
+        context, heard = FitContext(0, device, "float32", tmp_path), []
+        with pytest.raises(KilledError):
+            method.fit(train, val, replace(context, report=kill))
+        again = method.fit(train, val, replace(context, report=heard.append))
+        assert "going on from a checkpoint" in [progress.message for progress in heard]
+        return again, method.fit(train, val, replace(context, workdir=tmp_path / "whole"))
+
+    return fit
 
 
 @pytest.fixture(scope="session")

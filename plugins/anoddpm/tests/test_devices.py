@@ -12,7 +12,7 @@ from uadbench import FitContext
 from uadbench.testing import MemorySource
 from uadbench.testing.blobs import blobs
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "whole_float32")
 
 METHOD = AnoDdpm(
     width=4,
@@ -46,18 +46,11 @@ def fitted(device, precision, folder):
     """A detector that was trained on that device; once for all tests."""
     context = FitContext(0, device, precision, folder)
     train, val = (MemorySource(blobs(count, 32, 32, seed=count)) for count in (8, 4))
-    with exact():
-        return METHOD.fit(train, val, context)
-
-
-def exact():
-    """Convolutions of a GPU in whole float32."""
-    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    return METHOD.fit(train, val, context)
 
 
 def predicted(detector):
-    with exact():
-        return detector.predict(TEST)
+    return detector.predict(TEST)
 
 
 def apart(found, expected) -> float:
@@ -84,8 +77,7 @@ def test_in_half_precision_it_is_finite_and_near(device, folder):
 
 def test_an_image_has_the_same_bytes_alone_and_in_a_batch(device, folder):
     detector = fitted(device, "float32", folder)
-    with exact():
-        alone = [detector.predict(TEST[row : row + 1]).maps[0].tobytes() for row in range(len(TEST))]
+    alone = [detector.predict(TEST[row : row + 1]).maps[0].tobytes() for row in range(len(TEST))]
     assert alone == [one.tobytes() for one in predicted(detector).maps]
 
 

@@ -5,7 +5,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-import torch
 from uadbench_mkd._checks import LOCALISATIONS
 from uadbench_mkd.mkd import Mkd
 
@@ -13,7 +12,7 @@ from uadbench import FitContext
 from uadbench.testing import MemorySource
 from uadbench.testing.blobs import blobs
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "whole_float32")
 
 METHOD = Mkd(teacher="lite0", width=4, size=32, epochs=2, batch=4, smooth_samples=2, sigma=1.0, block=4)
 TEST = blobs(3, 40, 36, seed=3)
@@ -30,18 +29,11 @@ def fitted(device, precision, folder):
     """A detector that was trained on that device; once for all tests."""
     context = FitContext(0, device, precision, folder)
     train, val = (MemorySource(blobs(count, 32, 32, seed=count)) for count in (8, 4))
-    with exact():
-        return METHOD.fit(train, val, context)
-
-
-def exact():
-    """Convolutions of a GPU in whole float32."""
-    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    return METHOD.fit(train, val, context)
 
 
 def predicted(detector, localisation="features"):
-    with exact():
-        return replace(detector, method=replace(METHOD, localisation=localisation)).predict(TEST)
+    return replace(detector, method=replace(METHOD, localisation=localisation)).predict(TEST)
 
 
 def apart(found, expected) -> float:
@@ -63,9 +55,8 @@ def test_in_half_precision_it_is_finite_and_near(device, folder):
 def test_an_image_has_the_same_bytes_alone_and_in_a_batch(device, folder, localisation):
     detector = fitted(device, "float32", folder)
     whole = predicted(detector, localisation)
-    with exact():
-        one = replace(detector, method=replace(METHOD, localisation=localisation))
-        alone = [one.predict(TEST[row : row + 1]).maps[0].tobytes() for row in range(len(TEST))]
+    one = replace(detector, method=replace(METHOD, localisation=localisation))
+    alone = [one.predict(TEST[row : row + 1]).maps[0].tobytes() for row in range(len(TEST))]
     assert alone == [maps.tobytes() for maps in whole.maps]
 
 

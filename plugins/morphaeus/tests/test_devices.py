@@ -1,20 +1,17 @@
 """Training and predicting on a GPU: as on the CPU, in half precision, saved for either; and all of it on the CPU."""
 
-import itertools
-import time
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
-import torch
 from uadbench_morphaeus.morphaeus import Morphaeus
 
 from uadbench import FitContext
 from uadbench.testing import MemorySource
 from uadbench.testing.blobs import blobs
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "whole_float32")
 
 METHOD = Morphaeus(
     width=4, size=32, epochs=2, batch=4, patience=0, morph_from=1, features="lite0", weights="random", augment=True
@@ -33,18 +30,11 @@ def fitted(device, precision, folder):
     """A detector that was trained on that device; once for all tests."""
     context = FitContext(0, device, precision, folder)
     train, val = (MemorySource(blobs(count, 32, 32, seed=count)) for count in (8, 4))
-    with exact():
-        return METHOD.fit(train, val, context)
-
-
-def exact():
-    """Convolutions of a GPU in whole float32."""
-    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    return METHOD.fit(train, val, context)
 
 
 def predicted(detector):
-    with exact():
-        return detector.predict(TEST)
+    return detector.predict(TEST)
 
 
 def apart(found, expected) -> float:
@@ -64,8 +54,7 @@ def test_in_half_precision_it_is_finite_and_near(device, folder):
 
 def test_an_image_has_the_same_bytes_alone_and_in_a_batch(device, folder):
     detector = fitted(device, "float32", folder)
-    with exact():
-        alone = [detector.predict(TEST[row : row + 1]).maps[0].tobytes() for row in range(len(TEST))]
+    alone = [detector.predict(TEST[row : row + 1]).maps[0].tobytes() for row in range(len(TEST))]
     assert alone == [one.tobytes() for one in predicted(detector).maps]
 
 
@@ -78,24 +67,7 @@ def test_a_detector_saved_on_a_device_is_loaded_on_it_and_on_the_cpu(device, fol
     assert here.scores == pytest.approx(again.scores, rel=0.01)
 
 
-class KilledError(Exception):
-    """What the process is killed by."""
-
-
-def kill(progress):
-    if progress.done == 2:
-        raise KilledError
-
-
-def test_a_killed_training_goes_on_exactly(device, tmp_path, monkeypatch):
-    hours, heard, method = itertools.count(0.0, 3600.0), [], replace(METHOD, epochs=3)
-    monkeypatch.setattr(time, "monotonic", lambda: next(hours))  # a checkpoint after every epoch
+def test_a_killed_training_goes_on_exactly(device, killed_and_whole):
     sources = [MemorySource(blobs(count, 32, 32, seed=count)) for count in (8, 4)]
-    context = FitContext(0, device, "float32", tmp_path)
-    with exact():
-        with pytest.raises(KilledError):
-            method.fit(*sources, replace(context, report=kill))
-        again = method.fit(*sources, replace(context, report=heard.append))
-        whole = method.fit(*sources, replace(context, workdir=tmp_path / "whole"))
-    assert heard[0].message == "going on from a checkpoint"
-    assert apart(predicted(again), predicted(whole)) < (1e-2 if device == "cuda" else 1e-9)
+    again, whole = (predicted(one) for one in killed_and_whole(replace(METHOD, epochs=3), *sources, device))
+    assert apart(again, whole) < (1e-2 if device == "cuda" else 1e-9)

@@ -130,7 +130,8 @@ def test_a_cell_is_the_mean_and_deviation_over_seeds(home):
 
 
 def test_with_the_true_masks_nothing_else_changes_and_everything_in_them_does(home, reversing):
-    (bound,) = (home / "runs").glob("toy-v1/phanes-*seed0*/work/phanes-gt.h5")
+    specs = {(run.record.spec.method, run.record.spec.seed): run for run in Store(home / "runs").done("toy-v1")}
+    bound = specs[reversing.PAINTER, 0].folder / "work" / "phanes-gt.h5"
     found, truth = open_predictions(bound), open_truth(home / "data/toy-v1.truth.h5")["test"]
     assert not found["val"].maps(slice(None)).any()
     assert np.array_equal(found["test"].maps(slice(None)) > 0, truth.masks)
