@@ -64,6 +64,7 @@ def _unfetched() -> Iterator[list[nn.Module]]:
     from timm.models import _builder
 
     made: list[nn.Module] = []
+    # anomalib asks for pretrained networks deep inside its models, and offers no other way to bring weights along
     with patch.object(_builder, "load_pretrained") as asked:
         yield made
     made += [call.args[0] for call in asked.call_args_list]
