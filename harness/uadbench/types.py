@@ -169,8 +169,9 @@ class Truth:
     """What is wrong in each image of one split, in the order of the images file.
 
     `labels` True = anomalous; `annotations` is the finest annotation of an image; `boxes` are (x, y, w, h) in pixels
-    from the top-left corner and `box_images` the index of the image each box lies in. A healthy image has pixel truth:
-    nothing is anomalous.
+    from the top-left corner and `box_images` the index of the image each box lies in, `box_pathologies` its class where
+    boxes have one. `ignored` boxes, of the images `ignored_images`, are neither searched for nor healthy tissue. A
+    healthy image has pixel truth: nothing is anomalous.
     """
 
     ids: tuple[str, ...]
@@ -183,6 +184,9 @@ class Truth:
     box_images: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     clean: Float32[np.ndarray, "n c h w"] | None = None
     names: tuple[str, ...] = ()
+    box_pathologies: tuple[str, ...] = ()
+    ignored: Float32[np.ndarray, "i 4"] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    ignored_images: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -11,9 +11,16 @@ import numpy as np
 def digest_array(array: np.ndarray) -> str:
     """SHA-256 in hex over dtype, shape and little-endian C-order bytes of an array of numbers or bools."""
     plain = np.ascontiguousarray(array)
-    plain = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
-    state = hashlib.sha256(f"{plain.dtype.str}{plain.shape}".encode())
-    state.update(plain.data if plain.size else b"")
+    return digest_blocks(plain.dtype, plain.shape, [plain])
+
+
+def digest_blocks(dtype: np.dtype, shape: tuple[int, ...], blocks: Iterable[np.ndarray]) -> str:
+    """`digest_array` of an array that comes in blocks of whole rows, so that it need never be whole in memory."""
+    little = dtype.newbyteorder("<")
+    state = hashlib.sha256(f"{little.str}{shape}".encode())
+    for block in blocks:
+        plain = np.ascontiguousarray(block).astype(little, copy=False)
+        state.update(plain.data if plain.size else b"")
     return state.hexdigest()
 
 

@@ -12,17 +12,22 @@ import h5py
 import numpy as np
 
 from uadbench.errors import InvalidDataError
-from uadbench.files.digest import canonical_json, digest_array, digest_texts
+from uadbench.files.digest import canonical_json, digest_blocks, digest_texts
 from uadbench.files.layout import opened, read_json, read_texts
 from uadbench.types import Images
 
 SCHEMA = "uadbench-images-v1"
 SPLITS = ("train", "val", "test")
+# Images that are read or written together where a whole split might not fit into memory.
+BLOCK = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a dataset is: its name and version, what was imaged how, who to thank, and each preprocessing step."""
+    """What a dataset is: its name and version, what was imaged how, who to thank, and each preprocessing step.
+
+    `leaks` are those that an import found and its user allowed: every row on such a dataset is marked.
+    """
 
     name: str
     version: str
@@ -33,17 +38,22 @@ class Card:
     citation: str
     preprocessing: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
 
     def write(self, file: h5py.File) -> None:
-        """Store every field as a JSON attribute."""
+        """Store every field as a JSON attribute; leaks only where there are some."""
         for name, value in asdict(self).items():
-            file.attrs[name] = canonical_json(value)
+            if name != "leaks" or value:
+                file.attrs[name] = canonical_json(value)
 
     @classmethod
     def read(cls, file: h5py.File) -> "Card":
         """The card of an images or truth file."""
-        values = {name: read_json(file, name) for name in cls.__dataclass_fields__}
-        return cls(**{**values, "preprocessing": tuple(values["preprocessing"]), "notes": tuple(values["notes"])})
+        names = [name for name in cls.__dataclass_fields__ if name != "leaks" or name in file.attrs]
+        values = {name: read_json(file, name) for name in names}
+        for name in ("preprocessing", "notes", "leaks"):
+            values[name] = tuple(values.get(name, ()))
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +153,7 @@ def open_images(path: Path, *, verify: bool = True) -> Dataset:
         card, digests = Card.read(file), Digests.read(file)
         splits = {split: _read_split(path, file, split, card.name) for split in SPLITS}
         members = {split: (source.ids, source.subjects) for split, source in splits.items()}
-        require_disjoint(card.name, {split: subjects for split, (_, subjects) in members.items()})
+        require_disjoint(card, {split: subjects for split, (_, subjects) in members.items()})
         require_digest(path, "roster", digest_roster(members), digests.roster)
         if verify:
             require_digest(path, "pixel", digest_pixels(file), digests.pixels)
@@ -169,18 +179,20 @@ def _read_split(path: Path, file: h5py.File, split: str, name: str) -> SplitSour
     return SplitSource(path, split, ids, subjects, (c, h, w))
 
 
-def require_disjoint(name: str, subjects: Mapping[str, Iterable[str]]) -> None:
-    """Refuses a subject that is in two splits.
+def require_disjoint(card: Card, subjects: Mapping[str, Iterable[str]]) -> None:
+    """Refuses a subject that is in two splits, unless the card says that leaks were allowed.
 
     Raises:
         InvalidDataError: Names the subject and both splits.
     """
+    if card.leaks:
+        return
     home: dict[str, str] = {}
     for split, members in subjects.items():
         for subject in members:
             if home.setdefault(subject, split) != split:
                 raise InvalidDataError(
-                    f"Split {split!r} of {name}: subject {subject!r} is also in {home[subject]!r}. "
+                    f"Split {split!r} of {card.name}: subject {subject!r} is also in {home[subject]!r}. "
                     "Split by subject, not by slice."
                 )
 
@@ -198,10 +210,16 @@ def digest_pixels(file: h5py.File) -> str:
         for part in (
             split,
             str(float(file[split]["images"].attrs["scale"])),
-            digest_array(file[split]["images"][:]),
-            digest_array(file[split]["foreground"][:]),
+            digest_stored(file[split]["images"]),
+            digest_stored(file[split]["foreground"]),
         )
     )
+
+
+def digest_stored(dataset: h5py.Dataset) -> str:
+    """`digest_array` of an array (n, ...) in a file, read in blocks of rows."""
+    blocks = (dataset[start : start + BLOCK] for start in range(0, len(dataset), BLOCK))
+    return digest_blocks(dataset.dtype, dataset.shape, blocks)
 
 
 def require_digest(path: Path, kind: str, found: str, stated: str) -> None:

@@ -1,6 +1,6 @@
 """The truth file (layout v1): what is wrong in which image. No method ever sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,10 +43,11 @@ def open_truth(path: Path) -> TruthFile:
         splits = {split: _read_split(file[split]) for split in SPLITS}
     for split, truth in splits.items():
         check_truth(f"{path}: split {split!r} of {card.name}", split, truth)
-    require_disjoint(card.name, {split: truth.subjects for split, truth in splits.items()})
+    require_disjoint(card, {split: truth.subjects for split, truth in splits.items()})
     members = {split: (truth.ids, truth.subjects) for split, truth in splits.items()}
     require_digest(path, "roster", digest_roster(members), digests.roster)
-    require_digest(path, "truth", digest_truth(splits), digests.truth)
+    masks = {split: digest_array(truth.masks) for split, truth in splits.items()}
+    require_digest(path, "truth", digest_truth(splits, masks), digests.truth)
     return TruthFile(path, card, digests, splits)
 
 
@@ -63,6 +64,9 @@ def _read_split(group: h5py.Group) -> Truth:
         box_images=group["box_images"][:],
         clean=clean,
         names=read_texts(group, "names"),
+        box_pathologies=read_texts(group, "box_pathologies") if "box_pathologies" in group else (),
+        ignored=group["ignored"][:] if "ignored" in group else np.zeros((0, 4), np.float32),
+        ignored_images=group["ignored_images"][:] if "ignored" in group else np.zeros(0, np.int64),
     )
 
 
@@ -119,13 +123,22 @@ def _check_pathologies(where: str, truth: Truth) -> None:
 
 
 def _check_boxes(where: str, truth: Truth) -> None:
-    _, height, width = truth.masks.shape
-    if truth.boxes.shape != (len(truth.box_images), 4) or not set(truth.box_images.tolist()) <= set(range(len(truth))):
+    if len(truth.box_pathologies) not in (0, len(truth.boxes)):
         raise InvalidDataError(
-            f"{where}: boxes {truth.boxes.shape} of the images {truth.box_images.tolist()[:8]}. "
+            f"{where}: {len(truth.box_pathologies)} pathologies of {len(truth.boxes)} boxes. Name each or none."
+        )
+    _check_inside(where, truth, truth.boxes, truth.box_images)
+    _check_inside(where, truth, truth.ignored, truth.ignored_images)
+
+
+def _check_inside(where: str, truth: Truth, boxes: np.ndarray, images: np.ndarray) -> None:
+    _, height, width = truth.masks.shape
+    if boxes.shape != (len(images), 4) or not set(images.tolist()) <= set(range(len(truth))):
+        raise InvalidDataError(
+            f"{where}: boxes {boxes.shape} of the images {images.tolist()[:8]}. "
             f"Give (b, 4) boxes, and for each the row of its image, below {len(truth)}."
         )
-    for box, row in zip(truth.boxes, truth.box_images, strict=True):
+    for box, row in zip(boxes, images, strict=True):
         if not truth.labels[row]:
             raise InvalidDataError(
                 f"{where}: image {_name(truth, int(row))!r} is healthy and has a box. Boxes mark what is anomalous."
@@ -143,19 +156,18 @@ def _name(truth: Truth, row: int) -> str:
     return truth.names[row] if truth.names else truth.ids[row]
 
 
-def digest_truth(splits: Mapping[str, Truth]) -> str:
-    """Digest of labels, pathologies, annotations, masks and boxes per split; clean images are pixels and not in it."""
-    return digest_texts(
-        part
-        for split in SPLITS
-        for truth in (splits[split],)
-        for part in (
-            split,
-            *truth.pathologies,
-            *truth.annotations,
-            digest_array(truth.labels),
-            digest_array(truth.masks),
-            digest_array(truth.boxes),
-            digest_array(truth.box_images),
-        )
-    )
+def digest_truth(splits: Mapping[str, Truth], masks: Mapping[str, str]) -> str:
+    """Digest of labels, pathologies, annotations, masks and boxes per split; clean images are pixels and not in it.
+
+    `masks` are the digests of the mask arrays, which may be too large to be in memory.
+    """
+    return digest_texts(part for split in SPLITS for part in (split, *_digested(splits[split], masks[split])))
+
+
+def _digested(truth: Truth, masks: str) -> Iterator[str]:
+    yield from (*truth.pathologies, *truth.annotations)
+    yield from (digest_array(truth.labels), masks, digest_array(truth.boxes), digest_array(truth.box_images))
+    # not of every dataset, and those that lack them keep the digest they had
+    yield from truth.box_pathologies
+    if len(truth.ignored):
+        yield from (digest_array(truth.ignored), digest_array(truth.ignored_images))
