@@ -50,6 +50,10 @@ class InvalidDataError(UadbenchError):
     exit_code = 3
 
 
+class LeakError(InvalidDataError):
+    """What a method learns from is also what it is tested on."""
+
+
 class ContractError(InvalidDataError):
     """A plugin returned something that the seam does not allow."""
 

@@ -47,13 +47,21 @@ class MethodSpec:
 
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
-    """A dataset that can be generated (`make`, "package.module:function") or only imported (`how` tells how)."""
+    """A dataset that can be generated (`make`) or imported (`importer`), each "package.module:function", or neither
+    (`how` tells how to come by it).
+
+    An importer reads what lies in its `roots`, pairs of a key and of what the folder or zip there holds. Most make the
+    datasets they `writes`; an importer of a layout, which writes none of its own, asks for a name.
+    """
 
     name: str
     title: str
     how: str
     make: str = ""
     extra: str = ""
+    importer: str = ""
+    roots: tuple[tuple[str, str], ...] = ()
+    writes: tuple[str, ...] = ()
 
 
 @hookspec

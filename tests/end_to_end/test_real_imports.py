@@ -102,4 +102,5 @@ def test_flair_slices_are_divided_by_the_99th_percentile_of_their_volume(imports
     report, images, _ = imports("lgg_flair")
     assert 0 < report.clipped < 0.01 * report.pixels
     assert images["train"][:].pixels.max() == 1
-    assert any(step["step"] == "divide" and step["column"] == "vol_p99" for step in images.card.preprocessing)
+    step = next(step for step in images.card.preprocessing if step["step"] == "normalise")
+    assert (step["rule"], step["column"], step["clipped_pixels"]) == ("column", "vol_p99", report.clipped)

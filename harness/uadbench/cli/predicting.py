@@ -89,7 +89,9 @@ def _by_id(name: str, dataset: Dataset) -> Images:
 def _picture(path: Path, dataset: Dataset, divide_by: float | None) -> Images:
     import numpy as np
 
-    from uadbench.datasets.manifest.pictures import Geometry, foreground, read_grey
+    from uadbench.datasets.importing.foregrounds import foreground
+    from uadbench.datasets.importing.geometry import Geometry
+    from uadbench.datasets.importing.pictures import read_grey
     from uadbench.errors import InvalidDataError
     from uadbench.types import Images
 

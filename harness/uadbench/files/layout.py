@@ -16,6 +16,7 @@ from uadbench.errors import EnvironmentProblemError, InvalidDataError
 
 # What h5py and json raise when names, types or values are not those of the layout.
 _BROKEN = (KeyError, OSError, RuntimeError, ValueError, TypeError, AttributeError)
+LOCK = "lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -180,6 +181,32 @@ def space_checked(path: Path) -> Iterator[None]:
         raise EnvironmentProblemError(
             f"{path}: cannot be written ({os.strerror(code)}). Choose another place."
         ) from error
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Keeps other processes from work in a folder, which is made; False where one of them holds it now.
+
+    The system frees it when the process ends, however it ends. Windows has no such lock, and there it is free.
+
+    Raises:
+        EnvironmentProblemError: The folder cannot be written.
+    """
+    with space_checked(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+    with lock:
+        try:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            yield True
+            return
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 def write_text_atomically(path: Path, text: str) -> None:

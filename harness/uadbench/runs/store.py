@@ -11,7 +11,7 @@ from pydantic import Field
 
 from uadbench.errors import InvalidDataError, UadbenchError, UnknownNameError, UsageError
 from uadbench.files.digest import digest_json
-from uadbench.files.layout import space_checked, write_text_atomically
+from uadbench.files.layout import held, write_text_atomically
 from uadbench.files.results import Frozen, Result, read_record, read_result
 from uadbench.types import CHECKPOINT_SUFFIX
 
@@ -148,25 +148,9 @@ class Run:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[bool]:
-        """Keeps other processes from carrying out this run; False where one of them does it now.
-
-        The system frees it when the process ends, however it ends. Windows has no such lock, and there it is free.
-        """
-        with space_checked(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / "lock").open("w")
-        with lock:
-            try:
-                import fcntl
-
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except ImportError:
-                yield True
-                return
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+        """Keeps other processes from carrying out this run; False where one of them does it now."""
+        with held(self.folder) as free:
+            yield free
 
     @property
     def is_readable(self) -> bool:

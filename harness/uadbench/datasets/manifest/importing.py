@@ -1,23 +1,23 @@
 """`import_manifest`: pictures and a CSV manifest in, the two files of a dataset and a report out."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from uadbench.datasets.manifest.options import ImportOptions, require_libraries
-from uadbench.datasets.manifest.reading import Reading, read_sample
-from uadbench.datasets.manifest.reporting import ImportReport, preprocessing_steps, report
-from uadbench.datasets.manifest.rows import read_rows
-from uadbench.datasets.manifest.sources import Source, opened_source
+from uadbench.datasets.importing.importing import import_plan, require_libraries
+from uadbench.datasets.importing.items import Item, Plan, Stored
+from uadbench.datasets.importing.leaks import Terms
+from uadbench.datasets.importing.options import ImportOptions
+from uadbench.datasets.importing.reporting import ImportReport
+from uadbench.datasets.importing.sources import Source, source_at
+from uadbench.datasets.manifest.rows import Row, read_rows
 from uadbench.datasets.manifest.tables import read_table, select
-from uadbench.errors import InvalidDataError, UsageError
-from uadbench.files.dataset import Sample, write_dataset
-from uadbench.files.images import SPLITS, Card
+from uadbench.errors import InvalidDataError
 
 MANIFEST = "manifest.csv"
 
 
-def import_manifest(source: Path, folder: Path, options: ImportOptions) -> ImportReport:
+def import_manifest(source: Path, folder: Path, options: ImportOptions, terms: Terms = Terms()) -> ImportReport:  # noqa: B008 - frozen
     """Writes the dataset that a folder or zip of pictures and its manifest describe into `folder`; says what was done.
 
     Raises:
@@ -28,20 +28,29 @@ def import_manifest(source: Path, folder: Path, options: ImportOptions) -> Impor
         EnvironmentProblemError: The files cannot be written.
     """
     require_libraries()
-    with opened_source(Path(source)) as pictures:
-        name, raw = _manifest(pictures, options.csv)
-        table, left_out = select(read_table(raw, name), options.where)
-        readings = [read_sample(pictures, row, options) for row in read_rows(table, options.divide_by)]
-    _require_one_size(readings)
-    steps = preprocessing_steps(options, hashlib.sha256(raw).hexdigest(), left_out, readings)
-    card = Card(
-        options.name, options.version, options.modality, options.anatomy, options.spacing_mm, options.licence.strip(),
-        options.citation.strip(), steps, options.notes,
-    )  # fmt: skip
-    return report(write_dataset(folder, card, _by_split(readings)), readings, left_out, steps)
+    return import_plan(plan(source_at(source), options), folder, terms)
 
 
-def _manifest(pictures: Source, csv: Path | None) -> tuple[str, bytes]:
+def plan(pictures: Source, options: ImportOptions) -> Plan:
+    """What the manifest says is to be imported.
+
+    Raises:
+        UsageError: An option that does not fit the manifest.
+        InvalidDataError: A manifest that breaks its rule.
+    """
+    name, raw = manifest_of(pictures, options.csv)
+    table, left_out = select(read_table(raw, name), options.where)
+    rows = read_rows(table, options.divide_by)
+    selection = {"step": "select", "manifest_sha256": hashlib.sha256(raw).hexdigest(), "where": options.where}
+    return Plan(options.card, items_of(pictures, rows), options.recipe, left_out, (selection,))
+
+
+def manifest_of(pictures: Source, csv: Path | None) -> tuple[str, bytes]:
+    """Name and content of the manifest.
+
+    Raises:
+        InvalidDataError: There is none.
+    """
     if csv is None:
         return MANIFEST, pictures.read(MANIFEST, "The manifest (give another with --csv)")
     try:
@@ -50,15 +59,24 @@ def _manifest(pictures: Source, csv: Path | None) -> tuple[str, bytes]:
         raise InvalidDataError(f"--csv {csv}: cannot be read ({error.strerror}). Check the path.") from error
 
 
-def _require_one_size(readings: Sequence[Reading]) -> None:
-    for one in readings:
-        first = readings[0]
-        if one.geometry.size != first.geometry.size:
-            raise UsageError(
-                f"{one.row.where} has {one.geometry.size} pixels a side, {first.row.where} has "
-                f"{first.geometry.size}. Use --size to bring all to one."
-            )
-
-
-def _by_split(readings: Sequence[Reading]) -> Mapping[str, Sequence[Sample]]:
-    return {split: [one.sample for one in readings if one.row.split == split] for split in SPLITS}
+def items_of(pictures: Source, rows: Sequence[Row]) -> list[Item]:
+    """One item per row."""
+    return [
+        Item(
+            name=row.file,
+            picture=Stored(pictures, row.file, row.slice),
+            where=row.where,
+            split=row.split,
+            subject=row.subject,
+            label=row.label,
+            pathology=row.pathology,
+            annotation=row.annotation,
+            mask=Stored(pictures, row.mask, row.slice) if row.mask else None,
+            boxes=row.boxes,
+            foreground=Stored(pictures, row.foreground, row.slice) if row.foreground else None,
+            group=row.group,
+            volume=row.volume,
+            divisor=row.divisor,
+        )
+        for row in rows
+    ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64
 
+from uadbench.datasets.importing.items import Box
 from uadbench.errors import InvalidDataError, UsageError
 from uadbench.types import ANNOTATIONS
 
@@ -23,7 +23,7 @@ class Row:
     """A picture and its truth as the manifest states them.
 
     `boxes` are x, y, w, h in pixels of the stored picture; `mask` is a path or ""; `divisor` is the stored value that
-    becomes intensity 1, or None for the largest of the picture's type.
+    becomes intensity 1, or None for the largest of the picture's type; `slice` is the index in a volume, or -1.
     """
 
     number: int
@@ -32,10 +32,13 @@ class Row:
     label: int
     pathology: str
     annotation: str
-    boxes: Float64[np.ndarray, "b 4"]
+    boxes: tuple[Box, ...]
     mask: str
     subject: str
     group: str
+    foreground: str = ""
+    slice: int = -1
+    volume: str = ""
     divisor: float | None = None
 
     @property
@@ -49,18 +52,16 @@ def read_rows(frame: pd.DataFrame, divide_by: str) -> list[Row]:
 
     Raises:
         UsageError: `divide_by` is no column.
-        InvalidDataError: Boxes, annotation or divisor that break their rule, or near-duplicates in two splits.
+        InvalidDataError: Boxes, annotation, slice or divisor that break their rule.
     """
     if divide_by and divide_by not in frame.columns:
         raise UsageError(f"--divide-by {divide_by!r} is no column; the columns are {', '.join(frame.columns)}.")
     numbers, records = frame.index.tolist(), frame.to_dict("records")
-    rows = [_row(number, record, divide_by) for number, record in zip(numbers, records, strict=True)]
-    _require_groups_apart(rows)
-    return rows
+    return [_row(number, record, divide_by) for number, record in zip(numbers, records, strict=True)]
 
 
 def _row(number: int, record: Mapping[Hashable, Any], divide_by: str) -> Row:
-    optional = ("pathology", "annotation", "boxes", "mask", "patient_id", "dup_group")
+    optional = ("pathology", "annotation", "boxes", "mask", "patient_id", "dup_group", "foreground")
     text = {name: str(record.get(name, "")) for name in optional}
     file, label = str(record["file"]), int(record["label"])
     where = _where(file, number)
@@ -74,8 +75,11 @@ def _row(number: int, record: Mapping[Hashable, Any], divide_by: str) -> Row:
         annotation=_annotation(text["annotation"], label, len(boxes), text["mask"], where),
         boxes=boxes,
         mask=text["mask"],
-        subject=text["patient_id"] or text["dup_group"] or file,
+        subject=text["patient_id"] or text["dup_group"],
         group=text["dup_group"],
+        foreground=text["foreground"],
+        slice=_slice(record.get("slice", ""), where),
+        volume="" if record.get("slice", "") == "" else text["patient_id"] or file,
         divisor=_divisor(record[divide_by], divide_by, where) if divide_by else None,
     )
 
@@ -84,7 +88,15 @@ def _where(file: str, number: int) -> str:
     return f"{file} (row {number} of the manifest)"
 
 
-def _boxes(text: str, where: str) -> Float64[np.ndarray, "b 4"]:
+def _slice(value: object, where: str) -> int:
+    if value == "" or value != value:
+        return -1
+    if not isinstance(value, float) or value < 0 or value != int(value):
+        raise InvalidDataError(f"{where}: slice {value!r} is no index. Give a whole number from 0 on, or nothing.")
+    return int(value)
+
+
+def _boxes(text: str, where: str) -> tuple[Box, ...]:
     try:
         listed = json.loads(text or "[]")
         boxes = np.array(listed or np.zeros((0, 4)), np.float64)
@@ -94,7 +106,7 @@ def _boxes(text: str, where: str) -> Float64[np.ndarray, "b 4"]:
         raise InvalidDataError(f"{where}: boxes {text!r} are not a JSON list of [x, y, w, h], as [[1, 2, 3, 4]].")
     if (boxes[:, 2:] <= 0).any():
         raise InvalidDataError(f"{where}: boxes {text!r} hold one of no width or height. Drop it, or give both.")
-    return boxes
+    return tuple((x, y, w, h) for x, y, w, h in boxes.tolist())
 
 
 def _annotation(stated: str, label: int, boxes: int, mask: str, where: str) -> str:
@@ -126,14 +138,3 @@ def _divisor(value: object, column: str, where: str) -> float:
             "Give a number above 0, or leave the row out with --where."
         )
     return divisor
-
-
-def _require_groups_apart(rows: Sequence[Row]) -> None:
-    home: dict[str, Row] = {}
-    for row in rows:
-        first = home.setdefault(row.group, row) if row.group else row
-        if first.split != row.split:
-            raise InvalidDataError(
-                f"{row.where} in {row.split!r} is a near-duplicate (dup_group {row.group!r}) of {first.where} in "
-                f"{first.split!r}. Keep one of them, or put both in one split."
-            )

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 REQUIRED = ("file", "split", "label")
 # Never turned into numbers: '007' is a patient, not 7.
-TEXTS = frozenset({"file", "split", "pathology", "annotation", "boxes", "mask", "patient_id", "dup_group", "orig_file"})
+TEXTS = frozenset(
+    {"file", "split", "pathology", "annotation", "boxes", "mask", "patient_id", "dup_group", "orig_file", "foreground"}
+)
 # What a filter may be made of. No call, no attribute, no subscript: an expression over columns is not a program.
 _ALLOWED = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Invert, ast.USub, ast.BinOp, ast.BitAnd,
