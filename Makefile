@@ -86,10 +86,11 @@ reversing: install      ## pseudo-healthy methods on synthetic anomalies, then t
 	  $(addprefix --method ,ae-spatial vae dae si-vae ra phanes)
 	$(BIN)/python plugins/phanes/studies/reversing.py $(REVERSING) --seeds $(SEEDS) --device $(DEVICE)
 
-numbers: develop        ## measure, then write the measured numbers into README.md; BENCHMARKS=file for one of them
+numbers: develop        ## measure, then write the numbers into README.md and CONTRIBUTING.md; BENCHMARKS=file for one of them
 	mkdir -p $(UADBENCH_HOME)
 	$(BIN)/python -m pytest $(BENCHMARKS) --benchmark-only --benchmark-json $(UADBENCH_HOME)/benchmarks.json
 	$(BIN)/python tests/benchmarks/readme.py $(UADBENCH_HOME)/benchmarks.json README.md
+	$(BIN)/python tests/benchmarks/storage.py $(UADBENCH_HOME)/benchmarks.json CONTRIBUTING.md
 
 picture:                ## the picture of the board in README.md (needs Chromium)
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1180 \

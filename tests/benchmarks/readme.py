@@ -2,6 +2,7 @@
 
 A benchmark stores what it measured as `extra_info["what"]`, and each figure under a name that reads on after the value
 (`distinct_values`) or holds a unit in its place (`seconds_by_counting`, `target_seconds`).
+A benchmark with `extra_info["table"]` belongs to a table of its own, such as that of `storage.py`.
 Rows that this run did not measure stay, with the date on which they were: benchmarks may be run in parts.
 
 Usage: python tests/benchmarks/readme.py benchmarks.json README.md
@@ -21,14 +22,21 @@ UNITS = {"seconds": "s", "milliseconds": "ms", "mib": "MiB", "percent": "%", "ra
 
 def block(report: dict, before: str = "") -> str:
     """The numbers as a Markdown table: one row per benchmark, then what was measured before and not now."""
+    own = [bench for bench in report["benchmarks"] if "table" not in bench["extra_info"]]
+    if before and not own:
+        return before
+    rows = {cell(what(bench)): cell(measured(bench)) for bench in own}
+    every = rows | {name: figures for name, figures in kept(before).items() if name not in rows}
+    lines = [f"| {name} | {figures} |" for name, figures in every.items()]
+    return "\n".join([measured_on(report), "", "| what | measured |", "|---|---|", *lines])
+
+
+def measured_on(report: dict) -> str:
+    """When and on what the numbers were measured."""
     machine = report["machine_info"]
     cores = machine.get("cpu", {}).get("count", "?")
     where = f"{machine.get('machine')}, {cores} cores, Python {machine['python_version']}"
-    head = f"Measured by `make numbers` on {report['datetime'][:10]}, {where}:"
-    rows = {cell(what(bench)): cell(measured(bench)) for bench in report["benchmarks"]}
-    every = rows | {name: figures for name, figures in kept(before).items() if name not in rows}
-    lines = [f"| {name} | {figures} |" for name, figures in every.items()]
-    return "\n".join([head, "", "| what | measured |", "|---|---|", *lines])
+    return f"Measured by `make numbers` on {report['datetime'][:10]}, {where}:"
 
 
 def kept(before: str) -> dict[str, str]:

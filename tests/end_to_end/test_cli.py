@@ -104,6 +104,23 @@ def test_a_dataset_is_shown_with_counts_digests_and_ids(finished):
     assert len(finished("data", "show", "toy-v1", "--ids", "test").split()) == 12
 
 
+def test_a_dataset_is_looked_at_in_sheets_of_pictures(finished, tmp_path):
+    said = finished("data", "show", "toy-v1", "--sheets", tmp_path / "look", "--most", 3)
+    (index,) = [line.removeprefix("sheets: ") for line in said.splitlines() if line.startswith("sheets: ")]
+    page = Path(index).read_text(encoding="utf-8")
+    drawn = sorted(path.name for path in (tmp_path / "look").glob("*.png"))
+    assert drawn == ["01-train-healthy.png", "02-val-healthy.png", "03-test-healthy.png", "04-test-square.png"]
+    assert all(f'src="{name}"' in page for name in drawn)
+    (record,) = json.loads(finished("data", "show", "toy-v1", "--json", "--sheets", tmp_path / "again"))
+    assert Path(record["sheets"]) == tmp_path / "again" / "index.html"
+
+
+def test_without_being_asked_for_no_sheet_is_drawn(finished):
+    before = sorted(finished.home.rglob("*"))
+    assert "sheets" not in json.loads(finished("data", "show", "toy-v1", "--json"))[0]
+    assert sorted(finished.home.rglob("*")) == before
+
+
 def test_a_campaign_shows_its_plan_its_runs_and_the_board(finished):
     assert "2 to run, 0 done" in finished.said
     assert [line.split()[1] for line in finished.said.splitlines() if line.startswith("done ")] == [
@@ -184,6 +201,8 @@ USAGE = [
     (("score", "intensity", "--protocol", "brain-phantom-v2"), "Did you mean 'brain-phantom-v1'?"),
     (("predict", "intensity", "nowhere.png"), "No file or image is called 'nowhere.png'"),
     (("data", "show", "toy"), "No dataset is called 'toy'"),
+    (("data", "show", "toy-v1", "--sheets", "data/toy-v1.truth.h5"), "is a file"),
+    (("data", "show", "toy-v1", "--ids", "test", "--sheets", "look"), "Give one of the two"),
 ]
 
 

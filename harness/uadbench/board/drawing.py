@@ -27,7 +27,7 @@ def pair(image: Pixels, anomaly_map: Float[np.ndarray, "h w"], low: float, high:
     """
     both = np.concatenate([grey(image), veiled(image, anomaly_map, low, high)], axis=1)  # 2 x (h, w, 3) -> (h, 2w, 3)
     times = max(1, 512 // max(anomaly_map.shape))
-    return _png(Image.fromarray(both.repeat(times, axis=0).repeat(times, axis=1)))
+    return png(Image.fromarray(both.repeat(times, axis=0).repeat(times, axis=1)))
 
 
 def grey(image: Pixels) -> Colours:
@@ -53,16 +53,20 @@ def veiled(image: Pixels, anomaly_map: Float[np.ndarray, "h w"], low: float, hig
 def outlined(image: Pixels, mask: Bool[np.ndarray, "h w"], boxes: Float[np.ndarray, "b 4"]) -> Colours:
     """The image in RGB with the pixels just outside the mask coloured, or without one the boxes' (x, y, w, h) edges."""
     drawn = grey(image).copy()
-    drawn[rim(mask)] = OUTLINE
-    if mask.any():
-        return drawn
-    height, width = mask.shape
+    drawn[rim(mask) if mask.any() else edges(boxes, mask.shape)] = OUTLINE
+    return drawn
+
+
+def edges(boxes: Float[np.ndarray, "b 4"], shape: tuple[int, ...]) -> Bool[np.ndarray, "h w"]:
+    """Pixels on the edges of boxes (x, y, w, h), in an image of this height and width."""
+    height, width = shape
+    marked = np.zeros(shape, bool)
     for x, y, w, h in np.asarray(boxes, np.float64).reshape(-1, 4):
         left, top = max(int(np.floor(x)), 0), max(int(np.floor(y)), 0)
         right, bottom = min(int(np.ceil(x + w)), width) - 1, min(int(np.ceil(y + h)), height) - 1
-        drawn[[top, bottom], left : right + 1] = OUTLINE
-        drawn[top : bottom + 1, [left, right]] = OUTLINE
-    return drawn
+        marked[[top, bottom], left : right + 1] = True
+        marked[top : bottom + 1, [left, right]] = True
+    return marked
 
 
 def rim(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
@@ -78,14 +82,15 @@ def small_png(picture: Colours, most_bytes: int, longest: int = 192) -> bytes:
     image.thumbnail((longest, longest), Image.Resampling.BOX)
     while True:
         for colours in _PALETTES:
-            data = _png(image.quantize(colours, dither=Image.Dither.NONE))
+            data = png(image.quantize(colours, dither=Image.Dither.NONE))
             if len(data) <= most_bytes:
                 return data
         size = max(1, int(image.width * _SHRINKING)), max(1, int(image.height * _SHRINKING))
         image = image.resize(size, Image.Resampling.BOX)
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
+    """The image as the bytes of a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from uadbench.cli.console import say_json, show
 from uadbench.cli.importing import import_
-from uadbench.cli.listing import as_json
+from uadbench.cli.showing import show_
 from uadbench.cli.synthesising import synthesise
-
-if TYPE_CHECKING:
-    from uadbench.files.images import Dataset
 
 
 @click.group()
@@ -23,6 +18,7 @@ def data() -> None:
 
 data.add_command(import_)
 data.add_command(synthesise)
+data.add_command(show_)
 
 
 @data.command()
@@ -62,57 +58,3 @@ def _make(maker: str, name: str, folder: Path, workers: int) -> None:
         plugins.resolve(maker)(
             folder, workers=workers, report=lambda done, total: bars.update(bar, completed=done, total=total)
         )
-
-
-@data.command("show")
-@click.argument("name")
-@click.option(
-    "--ids",
-    type=click.Choice(["val", "test", "all"]),
-    help="Print the opaque ids of a split, one a line; all: those of val and test, each after its split.",
-)
-@as_json
-def show_(name: str, ids: str | None, as_json: bool) -> None:
-    """What a dataset of the workspace holds: card, digests, and counts per split and pathology."""
-    from collections import Counter
-
-    from uadbench.files.images import open_images
-    from uadbench.files.truth import open_truth
-    from uadbench.home import data_folder
-    from uadbench.runs.plan import find_dataset
-
-    paths = find_dataset(name, data_folder())
-    dataset = open_images(paths.images)
-    if ids:
-        return click.echo("\n".join(_ids(dataset, ids)))
-    truth = open_truth(paths.truth)
-    counts = [
-        (split, pathology, annotation, len(rows), len({known.subjects[i] for i in rows}))
-        for split, known in truth.splits.items()
-        for (pathology, annotation) in sorted(Counter(zip(known.pathologies, known.annotations, strict=True)))
-        for rows in [
-            [i for i in range(len(known)) if (known.pathologies[i], known.annotations[i]) == (pathology, annotation)]
-        ]
-    ]
-    card = {field: getattr(dataset.card, field) for field in dataset.card.__dataclass_fields__}
-    digests = {"identity": dataset.digests.identity, "pixels": dataset.digests.pixels}
-    if as_json:
-        return say_json([{**card, **digests, "shape": dataset["test"].shape, "counts": counts}])
-    show(
-        f"{name}: {card['modality']}, {card['anatomy']}, {dataset['test'].shape[1]} x {dataset['test'].shape[2]}",
-        ("split", "pathology", "annotation", "images", "subjects"),
-        [tuple(str(cell) for cell in row) for row in counts],
-    )
-    for what in ("licence", "citation", "spacing_mm"):
-        click.echo(f"{what}: {'not stated' if card[what] in (None, '') else card[what]}")
-    for step in card["preprocessing"]:
-        click.echo(f"{step.get('step')}: {', '.join(f'{key} {step[key]}' for key in step if key != 'step')}")
-    for note in card["notes"]:
-        click.echo(f"note: {note}")
-    return click.echo(f"identity: {digests['identity']}\npixels: {digests['pixels']}")
-
-
-def _ids(dataset: Dataset, split: str) -> list[str]:
-    if split != "all":
-        return list(dataset[split].ids)
-    return [f"{one}\t{identity}" for one in ("val", "test") for identity in dataset[one].ids]
