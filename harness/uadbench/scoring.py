@@ -45,7 +45,11 @@ def score(
         schema="uadbench-result-v1",
         protocol=ProtocolDigest(name=rules.name, digest=rules.digest, primary=rules.primary),
         dataset=DatasetDigests(
-            name=dataset.card.name, version=dataset.card.version, identity=digests.identity, pixels=digests.pixels
+            name=dataset.card.name,
+            version=dataset.card.version,
+            identity=digests.identity,
+            pixels=digests.pixels,
+            leaks=dataset.card.leaks,
         ),
         metric_version=metrics.VERSION,
         provenance=predicted.provenance,
@@ -182,7 +186,7 @@ def _curves(stratum: Stratum) -> dict[str, Curve]:
 
 
 def _warnings(rules: Protocol, dataset: Dataset, predicted: PredictionFile) -> list[str]:
-    warnings = []
+    warnings = [f"The dataset leaks: {leak}" for leak in dataset.card.leaks]
     if rules.threshold == "healthy-test":
         warnings.append("Thresholds were taken from the healthy test images, as the paper did.")
     if predicted.distinct_values < FEW_LEVELS:

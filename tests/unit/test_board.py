@@ -68,6 +68,15 @@ def test_a_stochastic_method_with_fewer_seeds_than_the_protocol_asks_is_provisio
     assert board(*results).rows[0].provisional is provisional
 
 
+def test_a_row_on_a_dataset_with_an_allowed_leak_is_marked_in_page_and_markdown():
+    leaks = ("subject 'ann' is in train & test.",)
+    digests = factories.result("mine", 0.7).dataset.model_copy(update={"leaks": leaks})
+    known = board(factories.result("mine", 0.7, dataset=digests), factories.result("other", 0.6))
+    assert [row.leaky for row in known.rows] == [True, False]
+    assert r"\[leak\]" in markdown(known)
+    assert "subject &#39;ann&#39; is in train &amp; test." in render_page(known)
+
+
 def test_an_incomplete_row_is_unranked_and_last_however_high_its_values():
     rows = board(factories.result("part", 0.9, complete=(39, 40)), factories.result("whole", 0.1)).rows
     assert [(row.method, row.rank_text) for row in rows] == [("whole", "1"), ("part", "–")]

@@ -85,7 +85,8 @@ class Cell:
 class Row:
     """One line of a leaderboard. `variant` tells configurations of one method apart; `rank` is None when unranked.
 
-    `level` = not significantly worse than the leader; `predicted` = test images with a prediction, and all.
+    `level` = not significantly worse than the leader; `predicted` = test images with a prediction, and all; `leaky` =
+    measured on a dataset whose importer allowed a leak.
     """
 
     entry: Entry
@@ -94,6 +95,7 @@ class Row:
     cells: Mapping[tuple[str, str], Cell]
     predicted: tuple[int, int]
     provisional: bool
+    leaky: bool = False
     warnings: tuple[str, ...] = ()
     rank: RankInterval | None = None
     level: bool = False
@@ -245,6 +247,7 @@ def _row(protocol: Protocol, entry: Entry, variant: str, pixels: str) -> Row:
         cells={key: _cell(*key, entry.results) for key in keys},
         predicted=min((result.complete for result in entry.results), key=lambda pair: pair[0] - pair[1]),
         provisional=bool(provenance.get("stochastic", False)) and len(entry.results) < protocol.seeds,
+        leaky=any(result.dataset.leaks for result in entry.results),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 

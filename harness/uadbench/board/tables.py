@@ -31,9 +31,10 @@ Text = Callable[[str], str]
 
 
 def marks(row: Row) -> tuple[str, ...]:
-    """The words that qualify a row: canary, provisional, incomplete n/N."""
+    """The words that qualify a row: canary, provisional, leak, incomplete n/N."""
     words = ["canary"] if row.canary else []
     words += ["provisional"] if row.provisional else []
+    words += ["leak"] if row.leaky else []
     words += [] if row.complete else [f"incomplete {row.predicted[0]}/{row.predicted[1]}"]
     return tuple(words)
 

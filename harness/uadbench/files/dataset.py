@@ -203,10 +203,10 @@ class _Writing:
 
     def _create(self) -> None:
         shape, dtype = self.model.pixels.shape, self.model.pixels.dtype
-        # not compressed: that saves a quarter to a half of the file, and expanding takes ten times as long as reading
+        # in one piece and not compressed, so that a method may read rows in any order straight from the file
         images = self.images.create_dataset("images", (self.total, *shape), dtype)
         images.attrs["scale"] = 1.0 / np.iinfo(dtype).max
-        _create_stack(self.images, "foreground", (self.total, *shape[1:]), np.dtype(bool))
+        self.images.create_dataset("foreground", (self.total, *shape[1:]), bool)
         _create_stack(self.truth, "masks", (self.total, *shape[1:]), np.dtype(bool))
 
     def _write_clean(self, here: slice, rows: Sequence[Sample]) -> None:

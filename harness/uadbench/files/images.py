@@ -89,6 +89,9 @@ class Digests:
         return digests
 
 
+Rows = h5py.Dataset | np.memmap
+
+
 @dataclass(slots=True)
 class SplitSource:
     """An `ImageSource` over one split of an images file; reads only the rows asked for."""
@@ -98,26 +101,37 @@ class SplitSource:
     ids: tuple[str, ...]
     subjects: tuple[str, ...]
     shape: tuple[int, int, int]
-    _stored: tuple[h5py.Dataset, h5py.Dataset] | None = field(default=None, repr=False)
+    _stored: tuple[Rows, Rows, np.float32] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, rows: slice) -> Images:
-        images, foreground = self._opened()
-        return Images(scaled(images, images[rows]), foreground[rows], self.ids[rows], self.subjects[rows])
+        images, foreground, scale = self._opened()
+        pixels = images[rows].astype(np.float32)
+        pixels *= scale
+        return Images(pixels, np.array(foreground[rows]), self.ids[rows], self.subjects[rows])
 
-    def _opened(self) -> tuple[h5py.Dataset, h5py.Dataset]:
-        """The images and the foreground in the file, which stays open; nothing is cached, as rows are read once."""
+    def _opened(self) -> tuple[Rows, Rows, np.float32]:
+        """The images and the foreground in the file, which stays open, and the images' scale."""
         if self._stored is None:
             group = h5py.File(self.path, "r", rdcc_nbytes=0)[self.split]
-            self._stored = group["images"], group["foreground"]
+            images, foreground = group["images"], group["foreground"]
+            self._stored = _rows(images), _rows(foreground), np.float32(images.attrs["scale"])
         return self._stored
 
     def foreground(self) -> np.ndarray:
         """The foreground (n, h, w) of the whole split."""
         with h5py.File(self.path, "r") as file:
             return np.asarray(file[self.split]["foreground"][:])
+
+
+def _rows(dataset: h5py.Dataset) -> Rows:
+    """The array, mapped into memory where it lies in one piece: a call of HDF5 takes longer than reading an image."""
+    offset = dataset.id.get_offset()
+    if dataset.chunks is not None or offset is None or not dataset.size:
+        return dataset
+    return np.memmap(dataset.file.filename, dataset.dtype, "r", offset, dataset.shape)
 
 
 def scaled(dataset: h5py.Dataset, stored: np.ndarray) -> np.ndarray:

@@ -39,12 +39,13 @@ class Value(Frozen):
 
 
 class DatasetDigests(Frozen):
-    """Which data a result was measured on."""
+    """Which data a result was measured on, and the leaks that its importer allowed."""
 
     name: str
     version: str
     identity: str
     pixels: str
+    leaks: tuple[str, ...] = ()
 
 
 class ProtocolDigest(Frozen):
