@@ -15,19 +15,18 @@ pytest.importorskip("uadbench_autoencoders", reason="the autoencoders are not in
 
 from uadbench import plugins  # noqa: E402
 from uadbench.files.images import SCHEMA, SplitSource  # noqa: E402
-from uadbench.files.layout import created, write_image_stack  # noqa: E402
+from uadbench.files.layout import created  # noqa: E402
 from uadbench.torch_support.reconstructing import reconstructor  # noqa: E402
 from uadbench.types import FitContext  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread", "kept_memory")]
 IMAGES, BATCH, ROUNDS = 224, 32, 50
 MOST = 10  # percent
-CHOSEN = "contiguous"  # as uadbench.files.dataset writes
+CHOSEN = "in one piece"  # as uadbench.files.dataset writes; such an array is mapped into memory
 GZIP = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-FOREGROUND_TOO = "contiguous, foreground too"
-LAYOUTS = {  # images in a chunk, and its filter; the foreground is in chunks of 1 image with gzip but in one of them
+LAYOUTS = {  # images in a chunk, and its filter; the foreground is in chunks of 1 image with gzip, but for the first
     CHOSEN: (0, {}),
-    FOREGROUND_TOO: (0, {}),
+    "in one piece, foreground in chunks": (0, {}),
     "chunks of 1 image": (1, {}),
     "chunks of 1 image, gzip 1 after shuffle": (1, GZIP),
     "chunks of 1 image, lzf": (1, {"compression": "lzf"}),
@@ -59,10 +58,9 @@ def stored(stacks, tmp_path):
         with created(tmp_path / "images.h5", SCHEMA) as file:
             group = file.create_group("test")
             group.create_dataset("images", data=images, chunks=chunks, **settings).attrs["scale"] = 1 / 255
-            if layout == FOREGROUND_TOO:
-                group.create_dataset("foreground", data=foreground)
-            else:
-                write_image_stack(group, "foreground", foreground)
+            whole = layout == CHOSEN
+            settings = {} if whole else {"chunks": (1, *foreground.shape[1:]), **GZIP}
+            group.create_dataset("foreground", data=foreground, **settings)
         names = tuple(map(str, range(len(images))))
         source = SplitSource(tmp_path / "images.h5", "test", names, names, images.shape[1:])
         return source, (tmp_path / "images.h5").stat().st_size / 1e6

@@ -236,12 +236,6 @@ def read_texts(group: h5py.Group, name: str) -> tuple[str, ...]:
     return tuple(group[name].asstr()[:])
 
 
-def write_image_stack(group: h5py.Group, name: str, stack: np.ndarray) -> h5py.Dataset:
-    """An array (n, ...) with one compressed chunk per image."""
-    chunks = (1, *stack.shape[1:])
-    return group.create_dataset(name, data=stack, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True)
-
-
 def read_json(holder: h5py.Group, name: str) -> Any:
     """A JSON attribute."""
     return json.loads(holder.attrs[name])
