@@ -73,10 +73,11 @@ def pretrained(name: str, levels: tuple[int, ...] | None = None) -> tuple[Any, W
     with torch.random.fork_rng(devices=[]):  # timm draws weights before it reads any
         if file.renamed:  # the same tensors in the same order under other names
             state = dict(zip(timm.create_model(name).state_dict(), state.values(), strict=True))
+        overlay = {"state_dict": state}
         try:
-            network = timm.create_model(
-                name, pretrained=True, pretrained_cfg_overlay={"state_dict": state}, **as_features
-            )
+            network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay)
+            if levels is not None:  # made after the whole: timm leaves what it does not find for levels at random
+                network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **as_features)
         except RuntimeError as error:
             raise not_of(name, file.path, error) from error
     return network.eval(), file.used

@@ -23,6 +23,9 @@ def read_state(path: Path, name: str) -> Mapping[str, Tensor]:
     state = read(path, name)
     if not isinstance(state, Mapping):
         raise not_of(name, path, TypeError(f"it holds a {type(state).__name__}"))
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            raise not_of(name, path, TypeError(f"its {key!r} is a {type(value).__name__}"))
     return state
 
 
@@ -50,5 +53,5 @@ def _from_safetensors(path: Path, name: str) -> Any:
 def _from_torch(path: Path, name: str) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
+    except (RuntimeError, EOFError, ValueError, LookupError, AttributeError, UnpicklingError) as error:
         raise not_of(name, path, error) from error

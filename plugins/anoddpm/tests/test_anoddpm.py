@@ -259,6 +259,19 @@ def test_colour_images_are_learned_and_others_refused(context):
         made.predict(TEST)
 
 
+def test_images_smaller_than_the_grid_are_drawn_up_to_it(detector):
+    found = detector.predict(blobs(2, 3, 5, seed=0))
+    assert found.maps.shape == (2, 3, 5)
+    assert np.isfinite(found.maps).all()
+
+
+def test_a_damaged_detector_is_refused(detector, tmp_path):
+    detector.save(tmp_path)
+    (tmp_path / "network.pt").write_bytes(b"half a file")
+    with pytest.raises(InvalidDataError, match=r"network\.pt is damaged .*Fit the method again"):
+        AnoDdpm.load(tmp_path, "cpu")
+
+
 def test_validation_images_of_other_channels_are_refused(context):
     with pytest.raises(InvalidDataError, match="Training images have 1 channels, validation images 3"):
         TINY.fit(source(8, 1), source(4, 2, channels=3), context)

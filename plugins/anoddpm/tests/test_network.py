@@ -11,7 +11,7 @@ from uadbench_anoddpm import _network
 from uadbench_anoddpm._network import Averaged, NoisePredictor
 from uadbench_anoddpm.anoddpm import AnoDdpm
 
-from uadbench import FitContext
+from uadbench import FitContext, plugins
 from uadbench.errors import MissingLibraryError
 from uadbench.testing import MemorySource
 from uadbench.testing.blobs import blobs
@@ -40,6 +40,10 @@ def test_the_papers_network_has_its_number_of_weights_attends_at_32_16_and_8_pix
     assert found.shape == noisy.shape
     assert all(torch.isfinite(one.grad).all() for one in network.parameters())
     assert network.unet.out[-1].conv.weight.grad.abs().sum() > 0
+
+
+def test_the_network_of_quick_is_small_enough_for_two_cores():
+    assert weights(plugins.make("anoddpm", preset="quick").network(1)) == 177_481
 
 
 def test_heads_share_the_channels_of_a_level():

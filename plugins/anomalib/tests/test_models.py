@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from uadbench import FitContext, plugins, testing
-from uadbench.errors import ContractError, InvalidDataError, ParameterError
+from uadbench.errors import ContractError, InvalidDataError, MissingWeightsError, ParameterError, UnknownNameError
 from uadbench.testing import MemorySource
 from uadbench.testing.blobs import blobs
 
@@ -22,6 +22,7 @@ SMALL = {
     },
     "stfpm": {"settings": "backbone=tf_efficientnet_lite0 layers=['blocks.1','blocks.2']", "size": 64, "epochs": 1},
 }
+TOO_FEW = "backbone=tf_efficientnet_lite0 layers=['blocks.1'] coreset_sampling_ratio=1e-9"
 TRAIN, VAL, TEST = (MemorySource(blobs(count, 64, 64, seed=count)) for count in (8, 3, 5))
 NAMES = pytest.mark.parametrize("name", SMALL)
 
@@ -65,6 +66,11 @@ def test_a_spot_stands_out(context):
     [
         ("padim", {"settings": "layer=1"}, "padim does not take 'layer=1'"),
         ("padim", {"settings": "backbone=tf_efficientnet_lite0 layers=['blocks.1']"}, "padim does not take"),
+        (
+            "patchcore",
+            {**SMALL["patchcore"], "settings": TOO_FEW},
+            "to these 8 images .*coreset_size must be a positive",
+        ),
     ],
 )
 def test_settings_that_the_model_does_not_take_are_refused(name, override, sentence, context):
@@ -84,7 +90,59 @@ def test_images_of_two_channels_are_refused(context):
         plugins.make("anomalib:padim", **SMALL["padim"]).fit(two, two, context)
 
 
-@pytest.mark.parametrize(("override", "sentence"), [({"batch": 0}, "batch is 0"), ({"weights": "mine"}, "weights is")])
+def test_an_unknown_backbone_is_refused_with_the_nearest_name(context):
+    settings = SMALL["padim"]["settings"].replace("efficientnet", "eficientnet")
+    with pytest.raises(UnknownNameError, match="Did you mean 'tf_efficientnet_lite0'"):
+        plugins.make("anomalib:padim", settings=settings).fit(TRAIN, VAL, context)
+
+
+def test_an_unknown_model_is_refused_with_the_nearest_name(context):
+    with pytest.raises(UnknownNameError, match=r"image model of anomalib is called 'padm'\. Did you mean 'padim'"):
+        plugins.make("anomalib:padim", model="padm").fit(TRAIN, VAL, context)
+
+
+def test_missing_weights_say_which_file_to_place(context, tmp_path, monkeypatch):
+    for name in ("UADBENCH_WEIGHTS", "TORCH_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("UADBENCH_OFFLINE", "1")
+    with pytest.raises(MissingWeightsError, match=r"'resnet18' are not in .*as resnet18\.safetensors"):
+        plugins.make("anomalib:padim", preset="paper").fit(TRAIN, VAL, context)
+
+
+def test_weights_that_cannot_be_read_are_refused(context, tmp_path, monkeypatch):
+    monkeypatch.setenv("UADBENCH_WEIGHTS", str(tmp_path))
+    (tmp_path / "tf_efficientnet_lite0.pth").write_bytes(b"")
+    with pytest.raises(InvalidDataError, match="does not hold the weights of 'tf_efficientnet_lite0'"):
+        plugins.make("anomalib:padim", **SMALL["padim"]).fit(TRAIN, VAL, context)
+
+
+def test_images_of_a_few_pixels_are_drawn_up_by_the_models_preprocessing(context):
+    few = MemorySource(blobs(4, 8, 8, seed=0))
+    assert plugins.make("anomalib:padim", **SMALL["padim"]).fit(few, few, context).predict(few[:]).maps.shape == (
+        4,
+        8,
+        8,
+    )
+
+
+@pytest.mark.parametrize("name", ["anomalib.json", "network.pt"])
+def test_a_damaged_detector_is_refused(name, context, tmp_path):
+    method = plugins.make("anomalib:padim", **SMALL["padim"])
+    method.fit(TRAIN, VAL, context).save(tmp_path / "detector")
+    path = tmp_path / "detector" / name
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InvalidDataError, match=f"{name} is .*damaged .*Fit the method again"):
+        type(method).load(tmp_path / "detector", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ({"batch": 0}, "batch is 0"),
+        ({"weights": "mine"}, "weights is"),
+        ({"size": 16}, "size is 16, smaller than a backbone's stride. Give 32 px or more, or 0"),
+    ],
+)
 def test_a_parameter_out_of_range_is_refused(override, sentence):
     with pytest.raises(ParameterError, match=sentence):
         plugins.make("anomalib:padim", **override)

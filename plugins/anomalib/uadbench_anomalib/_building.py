@@ -11,7 +11,7 @@ import timm
 from torch import nn
 
 from uadbench import plugins
-from uadbench.errors import MissingWeightsError, ParameterError
+from uadbench.errors import MissingWeightsError, ParameterError, UnknownNameError
 from uadbench.torch_support.backbones import pretrained
 from uadbench.torch_support.states import drawn
 from uadbench.torch_support.storing import first_line
@@ -33,7 +33,8 @@ def built(method: Named, seed: int, *, empty: bool = False) -> tuple[Any, Sequen
     """The model and the records of the weights it has; `empty` leaves them out, for a state that is loaded next.
 
     Raises:
-        ParameterError: No such model, or a setting that its class does not take.
+        UnknownNameError: No such model, or no such backbone.
+        ParameterError: A setting that its class does not take.
         MissingWeightsError: Weights that cannot be found, or that anomalib cannot fetch.
     """
     from anomalib.models import get_model
@@ -50,6 +51,7 @@ def built(method: Named, seed: int, *, empty: bool = False) -> tuple[Any, Sequen
             f"anomalib's {method.model} does not take {method.settings!r}: {first_line(error)}"
         ) from error
     except (OSError, RuntimeError) as error:
+        _require_backbone(str(given.get("backbone", "")), error)
         raise MissingWeightsError(
             f"anomalib's {method.model} gets its weights itself, and that failed: {first_line(error)} Connect to the "
             "network, or fill the cache of the Hugging Face hub and of torch elsewhere and copy it here."
@@ -86,13 +88,18 @@ def seeded(seed: int) -> Iterator[None]:
 def _class_of(name: str) -> Any:
     from anomalib.models import image
 
+    classes = {one.lower(): one for one in image.__all__}
     wanted = name.replace("_", "")
-    found = [one for one in image.__all__ if one.lower() == wanted]
-    if not found:
-        raise ParameterError(
-            f"anomalib has no image model {name!r}. It has {', '.join(sorted(get_available_models()))}."
-        )
-    return getattr(image, found[0])
+    if wanted not in classes:
+        raise UnknownNameError("image model of anomalib", name, classes, "uadbench list methods")
+    return getattr(image, classes[wanted])
+
+
+def _require_backbone(name: str, error: Exception) -> None:
+    """Refuses a backbone that timm said it does not know."""
+    if "Unknown model" in str(error) and name:
+        known = timm.list_models() + timm.list_models(pretrained=True)
+        raise UnknownNameError("backbone", name, known, f"timm.list_models({name[:4] + '*'!r})") from error
 
 
 def _filled(network: Any, weights: str, seed: int) -> WeightsUsed:

@@ -18,13 +18,17 @@ from torch import Tensor
 
 from uadbench import FitContext, Images, ImageSource, Prediction
 from uadbench.errors import ContractError, InvalidDataError, ParameterError
+from uadbench.torch_support import storing
 from uadbench.torch_support.determinism import deterministic
+from uadbench.torch_support.storing import first_line
 from uadbench.torch_support.tensors import blocks, resized, to_array
 from uadbench.torch_support.weights import IMAGENET, require_kind
 from uadbench_anomalib._building import built, seeded
 from uadbench_anomalib._training import trained
 
 RECORD, NETWORK = "anomalib.json", "network.pt"
+REMEDY = "Fit the method again."
+SMALLEST = 32  # px: the stride of the coarsest level of most backbones
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,18 @@ class AnomalibModel:
         for name, least in (("size", 0), ("epochs", 0), ("batch", 1), ("block", 1)):
             if getattr(self, name) < least:
                 raise ParameterError(f"anomalib: {name} is {getattr(self, name)}. Give {least} or more.")
+        if 0 < self.size < SMALLEST:
+            raise ParameterError(
+                f"anomalib: size is {self.size}, smaller than a backbone's stride. Give {SMALLEST} px or more, or 0."
+            )
         require_kind(self.weights)
 
     def fit(self, train: ImageSource, val: ImageSource, context: FitContext) -> "AnomalibDetector":
         """Trained on all training images.
 
         Raises:
-            ParameterError: A setting that the model's class does not take.
+            UnknownNameError: No such model, or no such backbone.
+            ParameterError: A setting that the model does not take.
             MissingWeightsError: Weights that cannot be found, or that anomalib cannot fetch.
             ContractError: A model that gives no anomaly map.
             InvalidDataError: Images of 2 channels, or more than 3.
@@ -61,7 +70,13 @@ class AnomalibModel:
         _require_channels(train.shape[0])
         with deterministic(context.seed, context.device), seeded(context.seed):
             model, weights = built(self, context.seed)
-            trained(self, model, rgb(train), rgb(val), context)
+            try:
+                trained(self, model, rgb(train), rgb(val), context)
+            except ValueError as error:
+                raise ParameterError(
+                    f"anomalib's {self.model} cannot be fitted to these {len(train)} images with {self.settings!r}: "
+                    f"{first_line(error)}"
+                ) from error
         for tensor in (*model.parameters(), *model.buffers()):  # laid out as when they are loaded, to the last bit
             tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
         detector = AnomalibDetector(self, model.eval().to(context.device), train.shape[0], context.device, weights)
@@ -73,18 +88,18 @@ class AnomalibModel:
         """The detector that `save` wrote.
 
         Raises:
-            InvalidDataError: No such detector.
+            InvalidDataError: No such detector, or a damaged one.
         """
         try:
             saved = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            state = torch.load(folder / NETWORK, map_location=device, weights_only=True)
-        except (OSError, ValueError) as error:
-            raise InvalidDataError(f"{folder} holds no detector of anomalib ({error}). Fit it again.") from error
-        method = cls(**saved["method"])
+            method, channels, weights = cls(**saved["method"]), saved["channels"], saved["weights"]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InvalidDataError(f"{folder / RECORD} is missing or damaged ({error}). {REMEDY}") from error
+        state = storing.read(folder / NETWORK, REMEDY)
         with seeded(0):
             model, _ = built(method, 0, empty=True)
         model.load_state_dict(state)
-        return AnomalibDetector(method, model.eval().to(device), saved["channels"], device, saved["weights"])
+        return AnomalibDetector(method, model.eval().to(device), channels, device, weights)
 
 
 @dataclass(frozen=True, slots=True)

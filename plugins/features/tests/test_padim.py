@@ -162,6 +162,21 @@ def test_a_detector_without_the_record_of_its_weights_is_refused(detector, tmp_p
         Padim.load(tmp_path, "cpu")
 
 
+def test_missing_weights_are_said_with_the_file_to_place(tmp_path, monkeypatch):
+    for name in ("UADBENCH_WEIGHTS", "TORCH_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("UADBENCH_OFFLINE", "1")
+    with pytest.raises(MissingWeightsError, match=r"'resnet18.tv_in1k' are not in .*as resnet18.tv_in1k.safetensors"):
+        fitted(tmp_path, backbone="resnet18.tv_in1k")
+
+
+def test_weights_that_cannot_be_read_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("UADBENCH_WEIGHTS", str(tmp_path))
+    (tmp_path / "tf_efficientnet_lite0.safetensors").write_bytes(b"half a file")
+    with pytest.raises(InvalidDataError, match="does not hold the weights of 'tf_efficientnet_lite0'"):
+        fitted(tmp_path)
+
+
 def test_images_smaller_than_the_stride_are_refused(detector, tmp_path):
     sentence = "12 x 40 px are smaller than the backbone's stride, 16 px"
     with pytest.raises(InvalidDataError, match=sentence):

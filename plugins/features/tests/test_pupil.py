@@ -60,4 +60,8 @@ def test_the_paper_s_network_has_as_many_weights_as_its_layers_add_up_to():
     stages = ((2048, 1024, 3), (1024, 512, 6), (512, 256, 4))
     student = sum(block(a, b, 2, 2) + (count - 1) * block(b, b, 3, 0) for a, b, count in stages)
     with torch.device("meta"):
-        assert weights(Pupil(WIDE_RESNET)) == fusion + embedding + student
+        assert weights(Pupil(WIDE_RESNET)) == fusion + embedding + student == 81_938_944
+
+
+def test_the_network_of_quick_is_thin():
+    assert weights(Pupil((24, 40, 112), 16, 1)) == 188_432

@@ -153,6 +153,13 @@ def test_missing_weights_are_said_before_the_training(context, tmp_path, monkeyp
         fitted(ReverseDistillation(), context)
 
 
+def test_weights_that_cannot_be_read_are_refused(context, tmp_path, monkeypatch):
+    monkeypatch.setenv("UADBENCH_WEIGHTS", str(tmp_path))
+    (tmp_path / "tf_efficientnet_lite0.safetensors").write_bytes(b"half a file")
+    with pytest.raises(InvalidDataError, match="does not hold the weights of 'tf_efficientnet_lite0'"):
+        fitted(TINY, context)
+
+
 def test_images_smaller_than_the_stride_are_refused(detector):
     with pytest.raises(InvalidDataError, match="40 x 12 px are smaller than the backbone's stride, 16 px"):
         detector.predict(blobs(1, 40, 12, seed=0))

@@ -205,6 +205,15 @@ def test_missing_weights_are_refused_before_the_training(tmp_path, monkeypatch):
         fitted(replace(TINY, teacher="vgg16"), tmp_path)
 
 
+@pytest.mark.parametrize(("teacher", "file"), [("vgg16", "vgg16"), ("lite0", "tf_efficientnet_lite0")])
+def test_weights_that_cannot_be_read_are_refused(teacher, file, tmp_path, monkeypatch):
+    pytest.importorskip("torchvision")
+    monkeypatch.setenv("UADBENCH_WEIGHTS", str(tmp_path))
+    (tmp_path / f"{file}.safetensors").write_bytes(b"half a file")
+    with pytest.raises(InvalidDataError, match=f"does not hold the weights of '{file}'. Place the right file there"):
+        fitted(replace(TINY, teacher=teacher), tmp_path)
+
+
 def test_images_smaller_than_the_stride_are_refused(detector):
     with pytest.raises(InvalidDataError, match=r"24 x 40 px are smaller than the stride .*, 32 px"):
         detector.predict(blobs(1, 24, 40, seed=0))

@@ -20,6 +20,10 @@ def test_the_student_of_the_paper_has_the_authors_weights():
     assert sum(weights.numel() for weights in Student(VGG16_LEVELS).parameters()) == 343_984
 
 
+def test_beside_lite0_the_student_is_thinner(teachers):
+    assert sum(weights.numel() for weights in Student(teachers["lite0"].channels).parameters()) == 108_976
+
+
 def test_its_convolutions_are_those_of_network_b():
     wide = [one.out_channels for one in Student(VGG16_LEVELS).modules() if isinstance(one, nn.Conv2d)]
     assert wide == [16, 16, 16, 128, 16, 16, 256, 16, 16, 512, 16, 16, 512]

@@ -83,11 +83,37 @@ def test_a_file_in_the_weights_folder_comes_first(tmp_path, monkeypatch):
     assert placed.used.sha256 == packaged.used.sha256
 
 
-def test_a_file_of_another_network_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("levels", [None, (3, 4)])
+def test_a_file_of_another_network_is_refused(tmp_path, monkeypatch, levels):
     monkeypatch.setenv("UADBENCH_WEIGHTS", str(tmp_path))
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / f"{LITE0}.pth")
     with pytest.raises(InvalidDataError, match="does not hold the weights of 'tf_efficientnet_lite0'"):
-        pretrained(LITE0)
+        pretrained(LITE0, levels)
+
+
+def test_a_file_that_lacks_one_tensor_is_refused(tmp_path, monkeypatch):
+    state = dict(pretrained(LITE0)[0].state_dict())
+    state.pop("conv_stem.weight")
+    torch.save(state, tmp_path / f"{LITE0}.pth")
+    monkeypatch.setenv("UADBENCH_WEIGHTS", str(tmp_path))
+    with pytest.raises(InvalidDataError, match=r"Missing key\(s\) in state_dict: \"conv_stem.weight\""):
+        Backbone(LITE0, (8,))
+
+
+@pytest.mark.parametrize("content", [b"", b"hello world", b"<html>not found</html>"])
+def test_a_file_that_holds_no_tensors_is_refused(tmp_path, monkeypatch, content):
+    monkeypatch.setenv("UADBENCH_WEIGHTS", str(tmp_path))
+    (tmp_path / f"{LITE0}.pth").write_bytes(content)
+    with pytest.raises(InvalidDataError, match="does not hold the weights of 'tf_efficientnet_lite0'"):
+        Backbone(LITE0, (8,))
+
+
+@pytest.mark.parametrize("content", [[1], {"conv_stem.weight": "text"}])
+def test_a_file_that_holds_something_else_is_refused(tmp_path, monkeypatch, content):
+    monkeypatch.setenv("UADBENCH_WEIGHTS", str(tmp_path))
+    torch.save(content, tmp_path / f"{LITE0}.pth")
+    with pytest.raises(InvalidDataError, match=r"does not hold the weights .*(it holds a list|is a str)"):
+        Backbone(LITE0, (8,))
 
 
 def test_weights_from_a_placed_file_give_the_same_features(tmp_path, monkeypatch):

@@ -221,6 +221,31 @@ def test_a_saved_detector_refuses_other_weights(detector, tmp_path):
         PatchCore.load(tmp_path, "cpu")
 
 
+@pytest.mark.parametrize("name", ["patchcore.json", "bank.pt"])
+def test_a_damaged_detector_is_refused(detector, tmp_path, name):
+    detector.save(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:100])
+    with pytest.raises(InvalidDataError, match=f"{name} is .*damaged .*Fit the method again"):
+        PatchCore.load(tmp_path, "cpu")
+
+
+def test_missing_weights_are_said_with_the_file_to_place(tmp_path, monkeypatch):
+    for name in ("UADBENCH_WEIGHTS", "TORCH_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("UADBENCH_OFFLINE", "1")
+    with pytest.raises(
+        MissingWeightsError, match=r"'wide_resnet50_2.tv_in1k' .* are missing: .*weights fetch wide_res"
+    ):
+        fitted(tmp_path, backbone="wide_resnet50_2.tv_in1k")
+
+
+def test_weights_that_cannot_be_read_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("UADBENCH_WEIGHTS", str(tmp_path))
+    (tmp_path / "tf_efficientnet_lite0.safetensors").write_bytes(b"half a file")
+    with pytest.raises(InvalidDataError, match="does not hold the weights of 'tf_efficientnet_lite0'"):
+        fitted(tmp_path)
+
+
 def test_images_smaller_than_the_stride_are_refused(detector):
     with pytest.raises(InvalidDataError, match="12 x 40 px are smaller than the backbone's stride, 16 px"):
         detector.predict(images(1, 0, (1, 12, 40)))

@@ -19,7 +19,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from uadbench import FitContext, Images, ImageSource, Prediction, Progress
-from uadbench.errors import ParameterError
+from uadbench.errors import InvalidDataError, ParameterError
+from uadbench.torch_support import storing
 from uadbench.torch_support.backbones import Backbone
 from uadbench.torch_support.determinism import deterministic, generator
 from uadbench.torch_support.tensors import each_image, each_image_of, resized, to_array
@@ -28,6 +29,8 @@ from uadbench_patchcore._memory import coreset, nearest, project, reweighted
 from uadbench_patchcore._patches import REDUCTIONS, extract, grid, require_large_enough, width
 
 MIB = 2**20
+RECORD, BANK = "patchcore.json", "bank.pt"
+REMEDY = "Fit the method again."
 
 
 @dataclass(frozen=True)
@@ -127,14 +130,14 @@ class PatchCore:
         """The detector that `save` wrote, on the same weights.
 
         Raises:
+            InvalidDataError: No such detector, or a damaged one.
             MissingWeightsError: The backbone's weights are missing, or others.
         """
-        saved = json.loads((folder / "patchcore.json").read_text())
-        method = cls(**saved["method"])
+        method, weights = _saved(folder, cls)
         backbone = method.network(device)
-        require_same(backbone.weights_used, saved["weights"])
-        bank = torch.load(folder / "bank.pt", map_location=device, weights_only=True)
-        return PatchDetector(method, backbone, bank, device)
+        require_same(backbone.weights_used, weights)
+        bank = storing.read(folder / BANK, REMEDY)
+        return PatchDetector(method, backbone, bank.to(device), device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,5 +184,14 @@ class PatchDetector:
         """Writes the bank, the parameters and which weights they need."""
         folder.mkdir(parents=True, exist_ok=True)
         about = {"method": asdict(self.method), "weights": self.weights[0]}
-        (folder / "patchcore.json").write_text(json.dumps(about))
-        torch.save(self.bank, folder / "bank.pt")
+        (folder / RECORD).write_text(json.dumps(about))
+        torch.save(self.bank, folder / BANK)
+
+
+def _saved(folder: Path, kind: type[PatchCore]) -> tuple[PatchCore, Mapping[str, str]]:
+    """The method of a saved detector, and the weights that it needs."""
+    try:
+        saved = json.loads((folder / RECORD).read_text())
+        return kind(**saved["method"]), {name: str(saved["weights"][name]) for name in ("name", "sha256")}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InvalidDataError(f"{folder / RECORD} is missing or damaged ({error}). {REMEDY}") from error
