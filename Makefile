@@ -65,7 +65,7 @@ data: install           ## the three real datasets, from the packs in DATA
 	  --modality "MR, mixed sequences" --anatomy brain \
 	  --licence "Not stated in any of the three source repositories, web-collected images; internal research use only." \
 	  --citation "Br35H (tumours); Nickparvar and SARTAJ collections (no tumour); no paper is stated in the source repositories." \
-	  --note "No patient ids; a subject is a group of near-duplicates."
+	  --note "No patient ids; a subject is a group of near-duplicates." --allow-leak
 
 boards: install         ## every method on every dataset of the workspace, then the boards in README.md
 	failed=0; for board in $(BOARDS) $(MORE_BOARDS); do name=$${board%%:*}; \

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from uadbench.datasets.manifest import ImportOptions, import_manifest
+from uadbench.datasets.manifest import ImportOptions, Terms, import_manifest
 from uadbench.files.images import open_images
 from uadbench.files.truth import open_truth
 
@@ -31,7 +31,9 @@ def imports(tmp_path_factory):
         if not (PACKS / pack).is_dir():
             pytest.skip(f"the pack {pack} does not lie in shared/data beside the checkout")
         if pack not in made:
-            report = import_manifest(PACKS / pack / f"{pack}.zip", tmp_path_factory.mktemp(pack), OPTIONS[pack])
+            # copies that its own search left over are in two splits of brain_mri_br35h
+            terms = Terms(leaks="allow" if pack == "brain_mri_br35h" else "refuse")
+            report = import_manifest(PACKS / pack / f"{pack}.zip", tmp_path_factory.mktemp(pack), OPTIONS[pack], terms)
             made[pack] = report, open_images(report.paths.images), open_truth(report.paths.truth)
         return made[pack]
 
@@ -65,6 +67,27 @@ def test_no_subject_is_in_two_splits(imports, pack):
     _, images, _ = imports(pack)
     train, val, test = (set(images[split].subjects) for split in ("train", "val", "test"))
     assert len(train | val | test) == len(train) + len(val) + len(test)
+
+
+@pytest.mark.parametrize(
+    ("pack", "leaks"),
+    [
+        ("lgg_flair", ()),
+        ("cxr_nih", ()),
+        (
+            "brain_mri_br35h",
+            (
+                "1 pair of near duplicates (1 mirrored) between train and val.",
+                "1 pair of near duplicates between train and test.",
+                "2 pairs of near duplicates (1 mirrored) between val and test.",
+            ),
+        ),
+    ],
+)
+def test_a_set_is_marked_with_the_leaks_that_its_audit_finds(imports, pack, leaks):
+    report, images, _ = imports(pack)
+    assert images.card.leaks == leaks
+    assert len(report.audit.leaks) == len(leaks)
 
 
 @pytest.mark.parametrize(

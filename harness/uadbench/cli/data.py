@@ -1,4 +1,4 @@
-"""`uadbench data`: make, import and show datasets."""
+"""`uadbench data`: make, import, audit and show datasets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from uadbench.cli.auditing import audit_
 from uadbench.cli.importing import import_
 from uadbench.cli.showing import show_
 from uadbench.cli.synthesising import synthesise
@@ -13,10 +14,11 @@ from uadbench.cli.synthesising import synthesise
 
 @click.group()
 def data() -> None:
-    """Make, import and show datasets."""
+    """Make, import, audit and show datasets."""
 
 
 data.add_command(import_)
+data.add_command(audit_)
 data.add_command(synthesise)
 data.add_command(show_)
 

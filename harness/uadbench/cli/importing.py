@@ -117,12 +117,11 @@ def manifest(
     volume), patient_id and dup_group. Of split val only healthy pictures are kept; splits other than train, val and
     test are left out.
     """
-    from uadbench.cli.finding import is_kept
     from uadbench.datasets.manifest import ImportOptions, import_manifest
     from uadbench.home import data_folder
 
     target = folder or data_folder()
-    if is_kept(name, target, force=force):
+    if _is_done(name, target, force=force):
         return
     options = ImportOptions(
         name=name, licence=licence, citation=citation, csv=csv, where=where, divide_by=divide_by, size=size,
@@ -160,13 +159,13 @@ def importer_command(spec: DatasetSpec) -> click.Command:
         force: bool,
     ) -> None:
         from uadbench import plugins
-        from uadbench.cli.finding import is_kept
+        from uadbench.datasets.importing.importing import import_plan
         from uadbench.datasets.importing.options import ImportOptions
         from uadbench.datasets.importing.request import Request, roots_of
         from uadbench.home import data_folder
 
         target = folder or data_folder()
-        wanted = [one for one in spec.writes or (name,) if not is_kept(one, target, force=force)]
+        wanted = [one for one in spec.writes or (name,) if not _is_done(one, target, force=force)]
         if not wanted:
             return
         stated = None if spec.writes else ImportOptions(
@@ -176,9 +175,10 @@ def importer_command(spec: DatasetSpec) -> click.Command:
         with _terms(workers, allow_leak, drop_leaks) as terms:
             request = Request(roots_of(spec.roots, roots), seed, stated, terms.workers, terms.report)
             plans = plugins.resolve(spec.importer)(request)
-            reports = _import_all([plan for plan in plans if plan.card.name in wanted], split, target, terms)
-        for one, report in reports:
-            _show(one, report)
+        for plan in _split([plan for plan in plans if plan.card.name in wanted], split):
+            with _terms(workers, allow_leak, drop_leaks) as terms:
+                report = import_plan(plan, target, terms)
+            _show(plan.card.name, report)
 
     return command
 
@@ -189,14 +189,21 @@ def _help(spec: DatasetSpec) -> str:
     return f"{spec.title}.\n\n{made}\n\n\b\nRoots, each a folder or a zip:\n{roots}"
 
 
-def _import_all(
-    plans: Sequence[Plan], split: Path | None, target: Path, terms: Terms
-) -> list[tuple[str, ImportReport]]:
-    from uadbench.datasets.importing.importing import import_plan
+def _split(plans: Sequence[Plan], split: Path | None) -> list[Plan]:
     from uadbench.datasets.importing.splitting import own_split
 
-    chosen = [own_split(plan, split) if split else plan for plan in plans]
-    return [(plan.card.name, import_plan(plan, target, terms)) for plan in chosen]
+    return [own_split(plan, split) if split else plan for plan in plans]
+
+
+def _is_done(name: str, folder: Path, *, force: bool) -> bool:
+    """Whether the dataset is kept as it is. What an import that was killed at its very end left is removed then."""
+    from uadbench.cli.finding import is_kept
+    from uadbench.datasets.importing.carrying import tidy
+
+    kept = is_kept(name, folder, force=force)
+    if kept:
+        tidy(folder, name)
+    return kept
 
 
 @contextlib.contextmanager

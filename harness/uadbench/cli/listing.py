@@ -1,10 +1,16 @@
 """`uadbench list`: what is installed, known and done."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from uadbench.cli.console import say_json, seconds, show
+
+if TYPE_CHECKING:
+    from uadbench.hookspecs import DatasetSpec
 
 _METHODS = ("name", "", "title", "presets", "from")
 _PRESETS = ("name", "preset", "parameters", "weights", "least px")
@@ -109,29 +115,38 @@ def datasets(as_json: bool) -> None:
     """Datasets that can be made or imported, and those in the workspace."""
     from uadbench import plugins
     from uadbench.home import data_folder
+    from uadbench.hookspecs import DatasetSpec
     from uadbench.runs.plan import made
 
     known, here = plugins.registry().datasets(), made(data_folder())
     names = [*known, *(name for name in here if name not in known)]
-    rows = [
-        (
-            name,
-            name in here,
-            known[name].title if name in known else "your own",
-            known[name].how if name in known else "",
-        )
-        for name in names
-    ]
+    found = {name: known.get(name) or DatasetSpec(name, "your own", "") for name in names}
     if as_json:
         return say_json(
-            {"name": name, "made": is_made, "title": title, "how": how} for name, is_made, title, how in rows
-        )
+            {
+                "name": name, "made": _made(spec, here), "title": spec.title, "how": spec.how,
+                "writes": spec.writes, "roots": dict(spec.roots),
+            }
+            for name, spec in found.items()
+        )  # fmt: skip
+    words = {True: "yes", False: "no", None: ""}
     show(
         f"Datasets in {data_folder()}",
         ("name", "made", "title", "how"),
-        [(name, "yes" if is_made else "no", title, how) for name, is_made, title, how in rows],
+        [(name, words[_made(spec, here)], _title(spec), spec.how) for name, spec in found.items()],
     )
     return None
+
+
+def _made(spec: DatasetSpec, here: Collection[str]) -> bool | None:
+    """Whether the workspace has the dataset, or all that the importer writes; None of a layout that writes any."""
+    if spec.importer and not spec.writes:
+        return None
+    return all(name in here for name in spec.writes or (spec.name,))
+
+
+def _title(spec: DatasetSpec) -> str:
+    return f"{spec.title}; writes {', '.join(spec.writes)}" if spec.writes else spec.title
 
 
 @list_.command()

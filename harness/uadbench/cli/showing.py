@@ -64,6 +64,8 @@ def _as_text(dataset: Dataset, counts: list[Count], index: Path | None) -> None:
         click.echo(f"{what}: {getattr(card, what) or 'not stated'}")
     for step in card.preprocessing:
         click.echo(f"{step.get('step')}: {', '.join(f'{key} {step[key]}' for key in step if key != 'step')}")
+    for leak in card.leaks:
+        click.secho(f"leak: {leak}", fg="yellow")
     for note in card.notes:
         click.echo(f"note: {note}")
     for kind, digest in _digests(dataset).items():

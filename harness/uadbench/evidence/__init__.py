@@ -11,12 +11,12 @@ from jaxtyping import Float, Int
 
 from uadbench.evidence.boxes import BoxEvidence, boxes_of_maps
 from uadbench.evidence.pixels import PixelEvidence, pixels_of_maps
-from uadbench.evidence.reading import HEALTHY, MapReader, groups
+from uadbench.evidence.reading import HEALTHY, MapReader, groups, shown
 from uadbench.evidence.reconstructions import ReconstructionEvidence, reconstructions_of
 from uadbench.evidence.thresholds import Thresholds, healthy_thresholds
 from uadbench.types import Truth
 
-__all__ = ["HEALTHY", "Evidence", "MapReader", "Thresholds", "gather", "groups", "healthy_thresholds"]
+__all__ = ["HEALTHY", "Evidence", "MapReader", "Thresholds", "gather", "groups", "healthy_thresholds", "shown"]
 
 
 @dataclass(frozen=True, slots=True)

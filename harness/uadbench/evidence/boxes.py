@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int
 
 from uadbench.evidence.reading import MapReader, blocks
 from uadbench.evidence.thresholds import Thresholds
-from uadbench.metrics.box import BoxCase, box_cases, box_cases_code, box_cases_paper
-from uadbench.metrics.detection import matches
+from uadbench.metrics.box import BoxCase, box_cases, box_cases_code, box_cases_paper, pixels_in
+from uadbench.metrics.detection import matching
 from uadbench.types import Truth
 
 Cases = Callable[[np.ndarray, np.ndarray, np.ndarray, float], list[BoxCase]]
@@ -33,35 +33,52 @@ class BoxCases:
 
 @dataclass(frozen=True, slots=True)
 class BoxEvidence:
-    """`images` holds the row of each box; `variants` that have a value; `matched` per image TP, FP, FN of boxes.
+    """`images` holds the row of each box, `classes` its class where boxes have one; `variants` that have a value.
 
-    `searched` marks the images whose boxes are known: the healthy ones, which have none, and those with boxes.
+    `searched` marks the images whose boxes are known: the healthy ones, which have none, and those with boxes. `found`
+    are the boxes that a component box matches, `false` counts per image the component boxes that match nothing.
     """
 
     images: Int[np.ndarray, " b"]
+    classes: tuple[str, ...]
     variants: Mapping[str, BoxCases]
     searched: Bool[np.ndarray, " n"]
-    matched: Int[np.ndarray, "n 3"]
+    found: Bool[np.ndarray, " b"]
+    false: Int[np.ndarray, " n"]
 
 
 def boxes_of_maps(truth: Truth, test: MapReader, thresholds: Thresholds) -> BoxEvidence:
-    """The box evidence of all test maps."""
+    """The box evidence of all test maps. Ignored boxes are neither searched for nor healthy tissue."""
     boxed = np.zeros(len(truth), bool)
     boxed[truth.box_images] = True
     searched = (boxed | ~truth.labels) & boxed.any()
-    matched = np.zeros((len(truth), 3), np.int64)
+    false = np.zeros(len(truth), np.int64)
     cases: dict[str, list[BoxCase]] = {name: [] for name in _defined(thresholds)}
-    images: list[int] = []
+    order, found = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
     for rows in blocks(np.flatnonzero(searched)):
         for row, one in zip(rows, test.maps(rows), strict=True):
-            boxes = truth.boxes[truth.box_images == row]
-            matched[row] = matches(one, boxes, thresholds.frame5)
+            order.append(np.flatnonzero(truth.box_images == row))
+            boxes, ignored = truth.boxes[order[-1]], truth.ignored[truth.ignored_images == row]
+            matched, false[row] = matching(one, boxes, ignored, thresholds.frame5)
+            found.append(matched)
             if len(boxes):
-                images += [int(row)] * len(boxes)
+                body = _without(test.foreground[row], ignored)
                 for name, threshold in _defined(thresholds).items():
-                    cases[name] += VARIANTS[name][1](one, boxes, test.foreground[row], threshold)
-    variants = {name: _cases(_defined(thresholds)[name], found) for name, found in cases.items()}
-    return BoxEvidence(np.array(images, np.int64), variants, searched, matched)
+                    cases[name] += VARIANTS[name][1](one, boxes, body, threshold)
+    places = np.concatenate(order)
+    return BoxEvidence(
+        images=truth.box_images[places].astype(np.int64),
+        classes=tuple(truth.box_pathologies[place] for place in places) if truth.box_pathologies else (),
+        variants={name: _cases(_defined(thresholds)[name], some) for name, some in cases.items()},
+        searched=searched,
+        found=np.concatenate(found),
+        false=false,
+    )
+
+
+def _without(body: Bool[np.ndarray, "h w"], ignored: Float[np.ndarray, "i 4"]) -> Bool[np.ndarray, "h w"]:
+    """The body outside ignored boxes."""
+    return body & ~np.logical_or.reduce([pixels_in(box, *body.shape) for box in ignored]) if len(ignored) else body
 
 
 def _defined(thresholds: Thresholds) -> dict[str, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from uadbench.evidence.reading import HEALTHY, MapReader, blocks, groups
+from uadbench.evidence.reading import HEALTHY, MapReader, blocks, groups, kinds, shown
 from uadbench.evidence.thresholds import Thresholds
 from uadbench.metrics import counting
 from uadbench.metrics.counting import Bins, PixelCounter, Tally, sum_of
@@ -27,11 +27,11 @@ class Regions:
 
 @dataclass(frozen=True, slots=True)
 class PixelEvidence:
-    """Exact `tallies` and `overlaps` per group ("healthy" images and each pathology), and counts per image.
+    """Exact `tallies` and `overlaps` per group ("healthy" images and each kind), and counts per image.
 
     `binned` and `overlap_binned` are on a coarse scale for the bootstrap: healthy and anomalous pixels, and weights
     1 / area of regions. `above` is by threshold: healthy and anomalous pixels; `sizes` likewise, of all. `image_ap`
-    is each anomalous image's own AP. `subject_auroc` is by pathologies (one, or all of them): each subject's own
+    is each anomalous image's own AP. `subject_auroc` is by groups (those of a stratum): each subject's own
     pixel AUROC; empty where no subject has several images. What an image has no value for is NaN.
     """
 
@@ -53,13 +53,14 @@ def pixels_of_maps(
     known = truth.has_pixel_truth
     tallies = {name: _tally(truth, test, np.flatnonzero(rows & known)) for name, rows in groups(truth).items()}
     overlaps: dict[str, list[Overlaps]] = {name: [] for name in tallies}
+    kind = kinds(truth)
     found: list[tuple[int, np.ndarray, np.ndarray]] = []
     image_ap = np.full(len(truth), np.nan)
     for rows in blocks(np.flatnonzero(truth.masks.any(axis=(1, 2)))):
         for row, one, used in zip(rows, test.maps(rows), test.counted(rows), strict=True):
             mask = truth.masks[row] & used
             if mask.any():
-                overlaps[truth.pathologies[row]].append(overlaps_of(one, mask))
+                overlaps[kind[row]].append(overlaps_of(one, mask))
                 found.append((int(row), *regions_above(one, mask, thresholds.fpr5)))
                 image_ap[row] = _average_precision(one[used], mask[used])
     above, sizes = _above(truth, test, thresholds)
@@ -132,8 +133,8 @@ def _subject_auroc(
     truth: Truth, test: MapReader, subject_of: Int[np.ndarray, " n"]
 ) -> dict[tuple[str, ...], Float[np.ndarray, " s"]]:
     members: dict[str, Bool[np.ndarray, " n"]] = groups(truth)
-    pathologies = tuple(name for name in members if name != HEALTHY)
-    wanted = {pathologies, *((name,) for name in pathologies)}
+    everything = tuple(name for name in members if name != HEALTHY)
+    wanted = {everything, *shown(truth).values()}
     subjects = int(subject_of.max()) + 1
     if subjects == len(truth) or not truth.masks.any():
         return {}

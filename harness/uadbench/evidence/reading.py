@@ -67,10 +67,32 @@ def blocks(rows: Int[np.ndarray, " n"]) -> Iterator[Rows]:
         yield rows[start : start + _ROWS]
 
 
+def kinds(truth: Truth) -> list[str]:
+    """The kind of each image: its pathology, with the classes of its boxes where these say more."""
+    classes: list[set[str]] = [set() for _ in truth.ids]
+    # without classes there is nothing to zip
+    for row, name in zip(truth.box_images, truth.box_pathologies, strict=False):
+        classes[row].add(name)
+    return [
+        f"{pathology}: {', '.join(sorted(some))}" if some - {pathology} else pathology
+        for pathology, some in zip(truth.pathologies, classes, strict=True)
+    ]
+
+
 def groups(truth: Truth) -> dict[str, Bool[np.ndarray, " n"]]:
-    """Rows of the healthy images and of each pathology, by name, healthy first."""
-    pathologies = np.array(truth.pathologies, dtype=object)
+    """Rows of the healthy images and of each kind of anomalous ones, by name, healthy first; each image is in one."""
+    kind = np.array(kinds(truth), dtype=object)
     found = {HEALTHY: ~truth.labels}
-    for name in sorted(set(pathologies[truth.labels])):
-        found[name] = truth.labels & (pathologies == name)
+    for name in sorted(set(kind[truth.labels])):
+        found[name] = truth.labels & (kind == name)
     return found
+
+
+def shown(truth: Truth) -> dict[str, tuple[str, ...]]:
+    """The groups whose images show a pathology, by its name: as that of the image, or as the class of a box in it."""
+    kind, found = kinds(truth), dict[str, set[str]]()
+    for row in np.flatnonzero(truth.labels):
+        found.setdefault(truth.pathologies[row], set()).add(kind[row])
+    for row, name in zip(truth.box_images, truth.box_pathologies, strict=False):
+        found.setdefault(name, set()).add(kind[row])
+    return {name: tuple(sorted(found[name])) for name in sorted(found)}

@@ -22,7 +22,7 @@ from uadbench.files.images import (
     digest_stored,
     require_disjoint,
 )
-from uadbench.files.layout import created, write_texts
+from uadbench.files.layout import created_together, write_texts
 from uadbench.files.truth import check_truth, digest_truth
 from uadbench.types import Truth
 
@@ -136,7 +136,8 @@ def stream_dataset(
     model = samples["train"][orders["train"][0]]
     truths: dict[str, Truth] = {}
     subjects: dict[str, list[str]] = {}
-    with created(paths.images, images_file.SCHEMA) as images, created(paths.truth, truth_file.SCHEMA) as truth:
+    schemas = {paths.images: images_file.SCHEMA, paths.truth: truth_file.SCHEMA}
+    with created_together(schemas) as (images, truth):
         for split, order in orders.items():
             done = sum(len(one) for one in truths.values())
             writing = _Writing(card, split, model, len(order), images.create_group(split), truth.create_group(split))

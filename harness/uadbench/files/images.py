@@ -6,7 +6,7 @@ Stored intensities are uint8 or uint16 with a `scale`; as read they are float32 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -89,7 +89,7 @@ class Digests:
         return digests
 
 
-Rows = h5py.Dataset | np.memmap
+Rows: TypeAlias = "h5py.Dataset | np.memmap"
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ import errno
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +131,19 @@ class Draft:
 
     def finish(self) -> None:
         """Give the whole file its name."""
+        self.complete()
+        self.publish()
+
+    def complete(self) -> None:
+        """Write all that is left to write; the file has no name of its own yet."""
         self.file.close()
         self._require_space()
         with space_checked(self.path):
             self._sink.close()
+
+    def publish(self) -> None:
+        """Give the complete file its name."""
+        with space_checked(self.path):
             self._partial.replace(self.path)
 
     def discard(self) -> None:
@@ -151,14 +160,29 @@ def created(path: Path, schema: str) -> Iterator[h5py.File]:
     Raises:
         EnvironmentProblemError: No space left, or the folder cannot be written.
     """
-    draft = Draft(path)
-    try:
-        with draft.writing() as file:
-            file.attrs["schema"] = schema
-            yield file
-        draft.finish()
-    finally:
-        draft.discard()
+    with created_together({path: schema}) as (file,):
+        yield file
+
+
+@contextlib.contextmanager
+def created_together(schemas: Mapping[Path, str]) -> Iterator[tuple[h5py.File, ...]]:
+    """New HDF5 files, given as path -> schema, that appear only when the block ends well and all of them are whole.
+
+    Raises:
+        EnvironmentProblemError: No space left, or the folder cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        drafts = []
+        for path, schema in schemas.items():
+            draft = Draft(path)
+            stack.callback(draft.discard)
+            stack.enter_context(draft.writing()).attrs["schema"] = schema
+            drafts.append(draft)
+        yield tuple(draft.file for draft in drafts)
+        for draft in drafts:
+            draft.complete()
+        for draft in drafts:
+            draft.publish()
 
 
 @contextlib.contextmanager

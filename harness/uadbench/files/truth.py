@@ -129,6 +129,8 @@ def _check_boxes(where: str, truth: Truth) -> None:
         )
     _check_inside(where, truth, truth.boxes, truth.box_images)
     _check_inside(where, truth, truth.ignored, truth.ignored_images)
+    for name in sorted(set(truth.box_pathologies) & set(_NO_PATHOLOGY)):
+        raise InvalidDataError(f"{where}: a box has the pathology {name!r}. Name what it marks.")
 
 
 def _check_inside(where: str, truth: Truth, boxes: np.ndarray, images: np.ndarray) -> None:

@@ -14,8 +14,7 @@ def mean_f1(name: str) -> Measure:
     """
 
     def measure(stratum: Stratum) -> Measured:
-        boxes = stratum.evidence.boxes
-        inside = stratum.rows[boxes.images]
+        boxes, inside = stratum.evidence.boxes, stratum.boxes
         if not inside.any():
             raise UndefinedMetricError(f"{name}: no box in this stratum; the mean over boxes has no value.")
         if name not in boxes.variants:
@@ -33,21 +32,26 @@ def mean_f1(name: str) -> Measure:
 def box_iou_f1(stratum: Stratum) -> Measured:
     """F1 of component boxes against annotated boxes at IoU 0.3, over healthy images and images with boxes.
 
+    Of a class of boxes, what finds a box of another class is neither true nor false.
+
     Source: protocols, "Metrics"; see `metrics.detection`.
 
     Raises:
         UndefinedMetricError: No box in the stratum.
     """
-    boxes = stratum.evidence.boxes
+    boxes, inside = stratum.evidence.boxes, stratum.boxes
     rows = stratum.rows & boxes.searched
-    if not stratum.rows[boxes.images].any():
+    if not inside.any():
         raise UndefinedMetricError("box_iou_f1: no box in this stratum; the metric has no value.")
-    counts = boxes.matched[rows].astype(np.float64)
-    true, false, missed = counts.sum(axis=0)
+    found, missed = (
+        np.bincount(boxes.images[inside & side], minlength=len(rows)) for side in (boxes.found, ~boxes.found)
+    )
+    counts = np.stack([found, boxes.false, missed], axis=1)[rows].astype(np.float64)
+    true, false, lost = counts.sum(axis=0)
     drawn = stratum.resampled(rows, counts)
     with np.errstate(invalid="ignore"):
         draws = 2 * drawn[:, 0] / (2 * drawn[:, 0] + drawn[:, 1] + drawn[:, 2])
     # without a box to find there is no value, whatever was found: the draws of two methods stay paired
     draws = np.where(drawn[:, 0] + drawn[:, 2] > 0, draws, np.nan)
     details = {"threshold": stratum.evidence.thresholds.frame5, "detected": float(true)}
-    return Measured(float(2 * true / (2 * true + false + missed)), draws, rows, int(true + missed), details)
+    return Measured(float(2 * true / (2 * true + false + lost)), draws, rows, int(true + lost), details)

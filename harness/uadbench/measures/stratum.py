@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from uadbench.errors import UndefinedMetricError
-from uadbench.evidence import HEALTHY, Evidence, groups
+from uadbench.evidence import HEALTHY, Evidence, groups, shown
 from uadbench.intervals import FEWEST_SUBJECTS, per_subject, percentile_interval
 from uadbench.metrics.counting import Tally, sum_of, tally
 from uadbench.metrics.region import Overlaps, sum_of_overlaps
@@ -33,10 +33,10 @@ Measure = Callable[["Stratum"], Measured]
 
 @dataclass(frozen=True)
 class Stratum:
-    """Some pathologies against all healthy images. What several metrics need is counted and resampled once."""
+    """Some groups of anomalous images against all healthy ones. What several metrics need is counted once."""
 
     name: str
-    pathologies: tuple[str, ...]
+    groups: tuple[str, ...]
     rows: Rows
     evidence: Evidence
     weights: Weights
@@ -57,6 +57,16 @@ class Stratum:
         return self.rows & self.evidence.truth.has_pixel_truth
 
     @cached_property
+    def boxes(self) -> Bool[np.ndarray, " b"]:
+        """The annotated boxes that count: those of the stratum's class where boxes have it, else those of its images.
+
+        An image with boxes of several classes is in the stratum of each, with the boxes of that class.
+        """
+        boxes = self.evidence.boxes
+        own = np.array([name == self.name for name in boxes.classes], bool)
+        return own if own.any() else self.rows[boxes.images]
+
+    @cached_property
     def scores(self) -> Tally:
         """Scores of the stratum's images."""
         return tally(self.evidence.scores[self.rows], self.evidence.truth.labels[self.rows])
@@ -64,12 +74,12 @@ class Stratum:
     @cached_property
     def pixels(self) -> Tally:
         """Pixels of the stratum's images that have pixel truth."""
-        return sum_of(self.evidence.pixels.tallies[name] for name in (HEALTHY, *self.pathologies))
+        return sum_of(self.evidence.pixels.tallies[name] for name in (HEALTHY, *self.groups))
 
     @cached_property
     def overlaps(self) -> Overlaps:
         """Region overlaps of the stratum's images."""
-        return sum_of_overlaps(self.evidence.pixels.overlaps[name] for name in self.pathologies)
+        return sum_of_overlaps(self.evidence.pixels.overlaps[name] for name in self.groups)
 
     @cached_property
     def drawn_scores(self) -> tuple[Float[np.ndarray, "r k"], Float[np.ndarray, "r k"]]:
@@ -135,9 +145,15 @@ def ratio(counts: Float[np.ndarray, "r 2"]) -> Float[np.ndarray, " r"]:
 
 
 def strata(evidence: Evidence, weights: Weights, everything: str) -> list[Stratum]:
-    """All anomalous images first (named `everything`), then each pathology, each against all healthy images."""
+    """All anomalous images first (named `everything`), then each pathology, each against all healthy images.
+
+    A pathology is that of an image, or the class of a box in it.
+    """
     members = groups(evidence.truth)
-    names = tuple(name for name in members if name != HEALTHY)
-    whole = Stratum(everything, names, np.ones(len(evidence.truth), bool), evidence, weights)
-    each = (Stratum(name, (name,), members[HEALTHY] | members[name], evidence, weights) for name in names)
+    kinds = tuple(name for name in members if name != HEALTHY)
+    whole = Stratum(everything, kinds, np.ones(len(evidence.truth), bool), evidence, weights)
+    each = (
+        Stratum(name, parts, np.logical_or.reduce([members[one] for one in (HEALTHY, *parts)]), evidence, weights)
+        for name, parts in shown(evidence.truth).items()
+    )
     return [whole, *each]

@@ -32,7 +32,7 @@ def subject_auroc(stratum: Stratum) -> Measured:
         UndefinedMetricError: No subject has several images, or none has healthy and anomalous pixels.
     """
     _require_slices("subject_auroc", stratum)
-    values = stratum.evidence.pixels.subject_auroc.get(stratum.pathologies)
+    values = stratum.evidence.pixels.subject_auroc.get(stratum.groups)
     return _mean("subject_auroc", stratum, np.full(stratum.evidence.subjects, np.nan) if values is None else values)
 
 

@@ -42,23 +42,42 @@ def matches(
 ) -> Int[np.ndarray, " 3"]:
     """True positives, false positives and false negatives of one image.
 
-    The components of `map > t`, the one with the highest value first, each take the free annotated box that they
-    overlap most, if the overlap reaches `least_iou`.
+    Source: as `matching`.
+    """
+    found, false = matching(anomaly_map, boxes, np.zeros((0, 4)), threshold, least_iou)
+    return np.array([found.sum(), false, (~found).sum()])
 
-    Source: Everingham et al., IJCV 2010, sec. 4.2 (greedy assignment by confidence), at IoU 0.3.
+
+def matching(
+    anomaly_map: Float32[np.ndarray, "h w"],
+    boxes: Boxes,
+    ignored: Float[np.ndarray, "i 4"],
+    threshold: float,
+    least_iou: float = MATCH_IOU,
+) -> tuple[Bool[np.ndarray, " b"], int]:
+    """Which annotated boxes of one image are found, and how many components of the map are false.
+
+    The components of `map > t`, the one with the highest value first, each take the free annotated box that they
+    overlap most, if the overlap reaches `least_iou`; one that takes none and overlaps an ignored box as much is not
+    false.
+
+    Source: Everingham et al., IJCV 2010, sec. 4.2 (greedy assignment by confidence; "difficult" objects neither count
+    nor make a detection false), at IoU 0.3.
     """
     found = anomaly_map > threshold
     numbered, areas = regions(found)
     peaks = np.full(len(areas) + 1, -np.inf)
     np.maximum.at(peaks, numbered[found], anomaly_map[found])
-    overlap = iou(boxes_of(found), boxes)
-    free = np.ones(len(boxes), bool)
+    components = boxes_of(found)
+    overlap, excused = iou(components, boxes), np.any(iou(components, ignored) >= least_iou, axis=1)
+    free, false = np.ones(len(boxes), bool), 0
     for component in np.argsort(-peaks[1:], kind="stable"):
         overlaps = np.where(free, overlap[component], -1.0)
         if len(boxes) and overlaps.max() >= least_iou:
             free[np.argmax(overlaps)] = False
-    true = int((~free).sum())
-    return np.array([true, len(areas) - true, len(boxes) - true])
+        elif not excused[component]:
+            false += 1
+    return ~free, false
 
 
 def box_iou_f1(

@@ -35,11 +35,15 @@ def working_folder(folder: Path, name: str) -> Iterator[Path]:
         UsageError: Another process imports the same dataset.
         EnvironmentProblemError: The folder cannot be written.
     """
-    place = folder / f".{name}.import"
+    place = _place(folder, name)
     with held(place) as free:
         if not free:
             raise UsageError(f"Another process imports {name} into {folder} now. Wait for it.")
         yield place
+
+
+def _place(folder: Path, name: str) -> Path:
+    return folder / f".{name}.import"
 
 
 def carry(items: Sequence[Item], recipe: Recipe, folder: Path, workers: int, report: Report = silent) -> Shards:
@@ -148,6 +152,17 @@ def empty(folder: Path) -> None:
 def has_shards(folder: Path) -> bool:
     """Whether images are done in the folder."""
     return any(folder.glob("*.json"))
+
+
+def tidy(folder: Path, name: str) -> None:
+    """Remove the unfinished work of a dataset that is whole, if there is any.
+
+    Raises:
+        UsageError: Another process imports it.
+    """
+    if _place(folder, name).is_dir():
+        with working_folder(folder, name) as work:
+            discard(work)
 
 
 def discard(folder: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from uadbench.datasets.importing.carrying import carry, discard, has_shards, working_folder
 from uadbench.datasets.importing.chosen import Chosen, healthy_first
 from uadbench.datasets.importing.items import Item, Plan
-from uadbench.datasets.importing.leaks import Terms, apart, known_pairs, settled
+from uadbench.datasets.importing.leaks import Terms, apart, marks, settled
 from uadbench.datasets.importing.reporting import ImportReport, counts, steps
 from uadbench.datasets.importing.subjects import with_subjects
-from uadbench.errors import InvalidDataError, LeakError, MissingLibraryError, UadbenchError
+from uadbench.errors import EnvironmentProblemError, InvalidDataError, LeakError, MissingLibraryError, UadbenchError
 from uadbench.files.dataset import stream_dataset
 from uadbench.files.images import SPLITS
 
@@ -35,7 +35,7 @@ def import_plan(plan: Plan, folder: Path, terms: Terms) -> ImportReport:
     """Writes the dataset of a plan into `folder`, and returns what was done.
 
     Cut off, it goes on where it was when it is called again. A dataset that is refused leaves nothing behind, but for
-    the images that are done when only a leak stands against them.
+    the images that are done when only a leak stands against them, or what the machine lacks.
 
     Raises:
         UsageError: An option that does not fit; another process at the same dataset.
@@ -50,7 +50,7 @@ def import_plan(plan: Plan, folder: Path, terms: Terms) -> ImportReport:
         try:
             report = _import(plan, folder, work, terms)
         except UadbenchError as error:
-            if not (isinstance(error, LeakError) and has_shards(work)):
+            if not (isinstance(error, LeakError | EnvironmentProblemError) and has_shards(work)):
                 discard(work)
             raise
         discard(work)
@@ -72,10 +72,7 @@ def _import(plan: Plan, folder: Path, work: Path, terms: Terms) -> ImportReport:
     left_out = {reason: n for reason, n in left_out.items() if n}
     dropping = ({"step": "leave out", "images": left_out},) if left_out else ()
     done = (*plan.selection, *dropping, *steps(plan.recipe, facts, shards.form.bits))
-    leaks = dict.fromkeys(
-        [*(one.sentence for one in known_pairs(chosen.items)), *(one.sentence for one in audit.leaks)]
-    )
-    card = replace(plan.card, preprocessing=done, leaks=tuple(leaks))
+    card = replace(plan.card, preprocessing=done, leaks=marks(chosen.items, audit))
     paths = stream_dataset(
         folder, card, {split: chosen.split(split) for split in SPLITS}, lambda n, of: terms.report("writing", n, of)
     )

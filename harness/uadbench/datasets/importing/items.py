@@ -13,11 +13,12 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A picture in a source: a file, and in a volume the index of its slice."""
+    """A picture in a source: a file, in a volume the index of its slice, and whether it is turned upside down."""
 
     source: Source
     file: str
     slice: int = -1
+    flip: bool = False
 
 
 @dataclass(frozen=True, slots=True)

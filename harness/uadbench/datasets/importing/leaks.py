@@ -1,5 +1,6 @@
 """Leaks: what is in two splits is refused, dropped, or allowed and marked."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,6 +44,7 @@ class Pair:
     first: int
     second: int
     sentence: str
+    group: bool = False
 
 
 def known_pairs(items: Sequence[Item]) -> list[Pair]:
@@ -60,7 +62,7 @@ def known_pairs(items: Sequence[Item]) -> list[Pair]:
                 f"{item.where} in {item.split!r} is a near-duplicate (dup_group {item.group!r}) of {items[one].where} "
                 f"in {items[one].split!r}."
             )
-            found.append(Pair(one, place, said))
+            found.append(Pair(one, place, said, group=True))
     return found
 
 
@@ -97,14 +99,25 @@ def settled(name: str, chosen: Chosen, terms: Terms) -> tuple[Chosen, Audit, Map
     if not found.leaks or terms.leaks == "allow":
         return chosen, found, {}
     if terms.leaks == "refuse":
-        raise LeakError(_refusal(name, [one.sentence for one in found.leaks]))
+        raise LeakError(_refusal(name, [f"{one.sentence} The first: {one.pairs[0]}." for one in found.leaks]))
     dropped = 0
-    while found.leaks:
+    while found.leaks:  # a finding holds no more than its first thousand pairs
         kept = _without(chosen.items, found)
         dropped += kept.count(False)
         chosen = chosen.keeping(kept)
         found = audited(name, chosen, terms)
     return chosen, found, {"also in a later split": dropped}
+
+
+def marks(items: Sequence[Item], found: Audit) -> tuple[str, ...]:
+    """What the card of a dataset with allowed leaks says. It names nobody: methods can read it."""
+    pairs = [sorted((items[one.first].split, items[one.second].split), key=SPLITS.index) for one in known_pairs(items)
+             if one.group]  # fmt: skip
+    groups = Counter(map(tuple, pairs))
+    known = [f"Known copies between {first} and {second}: {n}." for (first, second), n in sorted(groups.items())]
+    # a sentence may list names after its colon
+    audited_ = [f"{one.sentence.partition(': ')[0].rstrip('.')}." for one in found.leaks]
+    return (*known, *audited_)
 
 
 def audited(name: str, chosen: Chosen, terms: Terms) -> Audit:
@@ -119,9 +132,9 @@ def _without(items: Sequence[Item], found: Audit) -> list[bool]:
     """Which items stay when of each leaking pair the one in the earlier split goes."""
     kept = [True] * len(items)
     for leak in found.leaks:
-        for first, second in leak.pairs:
-            earlier = min(first, second, key=lambda i: SPLITS.index(items[i].split))
-            kept[earlier] = False
+        for pair in leak.pairs:
+            rows = (pair.first.row, pair.second.row)
+            kept[min(rows, key=lambda row: SPLITS.index(items[row].split))] = False
     return kept
 
 

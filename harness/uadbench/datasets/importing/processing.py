@@ -47,10 +47,9 @@ def process(item: Item, recipe: Recipe) -> Processed:
     if recipe.size is None and height != width:
         raise UsageError(f"{item.where} is {width} x {height} pixels, not square. Use --size to pad and resize.")
     geometry = Geometry(height, width, recipe.size or height, recipe.square == "stretch")
-    intensity = frame.cut(picture.values / _reference(item, picture, recipe))
-    if recipe.normalisation.rule == "window":
-        low, high = recipe.normalisation.low, recipe.normalisation.high
-        intensity = (intensity - low) / (high - low)
+    low, high = _window(item, picture, recipe)
+    raised = picture.values - low if low else picture.values
+    intensity = frame.cut(raised / (high - low))
     kind = _kind(picture, recipe)
     pixels = np.rint(geometry.image(np.clip(intensity, 0.0, 1.0)) * np.iinfo(kind).max).astype(kind)
     body = _body(item, pixels, frame, geometry, recipe)
@@ -108,23 +107,26 @@ class _Frame:
         return moved
 
 
-def _reference(item: Item, picture: Picture, recipe: Recipe) -> float:
-    """The stored value that becomes intensity 1."""
-    rule, percentile = recipe.normalisation.rule, recipe.normalisation.percentile
-    if rule == "slice-percentile":
-        reference = float(np.percentile(picture.values, percentile))
-    elif rule == "volume-percentile":
-        reference = volume_percentile(item.picture, percentile)
-    elif rule == "window":
-        return 1.0
+def _window(item: Item, picture: Picture, recipe: Recipe) -> tuple[float, float]:
+    """The stored values that become intensity 0 and 1."""
+    rule = recipe.normalisation
+    low = 0.0
+    if rule.rule == "window":
+        low, high = float(rule.low), float(rule.high)  # unsigned pixels less a whole number would wrap
+    elif rule.rule == "slice-window":
+        low, high = map(float, np.percentile(picture.values, (rule.from_percentile, rule.percentile)))
+    elif rule.rule == "slice-percentile":
+        high = float(np.percentile(picture.values, rule.percentile))
+    elif rule.rule == "volume-percentile":
+        high = volume_percentile(item.picture, rule.percentile)
     else:
-        reference = item.divisor or picture.largest
-    if not reference > 0:
+        high = item.divisor or picture.largest
+    if not high > low:
         raise InvalidDataError(
-            f"{item.where}: the value that would become intensity 1 is {reference:g}; the picture shows nothing. "
-            "Leave it out."
+            f"{item.where}: the values that would become intensity 0 and 1 are {low:g} and {high:g}; the picture shows "
+            "nothing. Leave it out."
         )
-    return reference
+    return low, high
 
 
 def _kind(picture: Picture, recipe: Recipe) -> type[np.unsignedinteger]:

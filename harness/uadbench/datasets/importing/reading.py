@@ -1,6 +1,6 @@
 """From a stored picture to its values, whatever its format."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,12 +24,17 @@ class Picture:
 
 
 def read_picture(stored: Stored, where: str) -> Picture:
-    """The picture at its place.
+    """The picture at its place, turned upside down where that says so.
 
     Raises:
         InvalidDataError: A format that is not read here, or a file that is damaged or lacks the slice.
         MissingLibraryError: A compression whose decoder is not installed.
     """
+    found = _as_stored(stored, where)
+    return replace(found, values=found.values[::-1]) if stored.flip else found
+
+
+def _as_stored(stored: Stored, where: str) -> Picture:
     source, name, low = stored.source, inside(stored.file, where), stored.file.lower()
     if low.endswith(volumes.SUFFIXES):
         return _of_volume(stored, where)

@@ -16,6 +16,7 @@ NORMALISATIONS = {
     "column": "divided by the value that the source's table states",
     "slice-percentile": "divided by a percentile of all pixels of the slice",
     "volume-percentile": "divided by a percentile of the voxels above 0 of the volume",
+    "slice-window": "from a percentile of all pixels of the slice as 0 to a higher one as 1",
     "window": "from `low` as 0 to `high` as 1",
 }
 SQUARES = {"pad": "centred, padded with its minimum", "stretch": "stretched to a square, aspect not kept"}
@@ -31,6 +32,7 @@ class Normalisation:
 
     rule: str = "largest"
     percentile: float = 98.0
+    from_percentile: float = 0.0
     low: float = 0.0
     high: float = 1.0
     column: str = ""
@@ -40,6 +42,8 @@ class Normalisation:
             raise UsageError(f"Normalisation {self.rule!r} is none of {', '.join(NORMALISATIONS)}.")
         if not 0 < self.percentile <= 100:
             raise UsageError(f"Percentile {self.percentile:g}: give one above 0, up to 100.")
+        if not 0 <= self.from_percentile < self.percentile:
+            raise UsageError(f"Percentiles {self.from_percentile:g} to {self.percentile:g}: give the lower first.")
         if self.rule == "window" and not (math.isfinite(self.high - self.low) and self.high > self.low):
             raise UsageError(f"Window {self.low:g} to {self.high:g}: give two finite values, the lower first.")
 
@@ -48,6 +52,8 @@ class Normalisation:
         """What of its fields the rule uses."""
         if self.rule.endswith("percentile"):
             return {"percentile": self.percentile}
+        if self.rule == "slice-window":
+            return {"from_percentile": self.from_percentile, "percentile": self.percentile}
         if self.rule == "window":
             return {"low": self.low, "high": self.high}
         return {"column": self.column} if self.rule == "column" else {}

@@ -51,10 +51,11 @@ class FolderSource:
         """Every file below the folder, sorted; hidden files are passed over.
 
         Raises:
-            InvalidDataError: A link that leads out of the folder, or a folder that cannot be read.
+            InvalidDataError: A link that leads out of the folder or back to a folder above it, a name that is not
+                UTF-8, or a folder that cannot be read.
         """
         try:
-            found = sorted(self._walk(self.root))
+            found = sorted(self._walk(self.root, ()))
         except OSError as error:
             raise InvalidDataError(f"{self.root}: cannot be read ({error.strerror}). Check the path.") from error
         return found
@@ -64,16 +65,19 @@ class FolderSource:
         found = (self.root / name).stat()
         return f"{found.st_size} {found.st_mtime_ns}"
 
-    def _walk(self, folder: Path) -> Iterator[str]:
+    def _walk(self, folder: Path, above: tuple[Path, ...]) -> Iterator[str]:
+        if folder.resolve() in above:
+            raise InvalidDataError(f"{folder}: is a link to a folder that it lies in. Remove the link.")
+        above = (*above, folder.resolve())
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name in _SKIPPED:
                     continue
-                name = Path(entry.path).relative_to(self.root).as_posix()
+                name = _in_utf8(Path(entry.path).relative_to(self.root).as_posix(), self.root)
                 if entry.is_symlink():
                     self._inside(name, str(self.root))
                 if entry.is_dir():
-                    yield from self._walk(Path(entry.path))
+                    yield from self._walk(Path(entry.path), above)
                 elif entry.is_file():
                     yield name
 
@@ -164,6 +168,14 @@ def _require_sane(member: zipfile.ZipInfo, where: str, path: Path) -> None:
             f"{where}: {member.filename!r} in {path} would unpack from {packed} to {size} bytes, as no picture does. "
             "Leave it out, or unpack it by hand and import the folder."
         )
+
+
+def _in_utf8(name: str, root: Path) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidDataError(f"{root}: the name {name!a} is not in UTF-8. Rename the file.") from error
+    return name
 
 
 def _hidden(name: str) -> bool:

@@ -41,6 +41,16 @@ def by_subject(items: Sequence[Item], seed: int, *, val: float = 0.1, test: floa
     return [replace(item, split=home[item.subject]) for item in items]
 
 
+def tenth_validates(items: Sequence[Item], seed: int) -> list[Item]:
+    """The items with a tenth of the subjects of train, in each site alike and drawn by the seed, moved to val.
+
+    For published splits without a val; items of train are healthy.
+    """
+    train = [item for item in items if item.split == "train"]
+    others = [item for item in items if item.split != "train"]
+    return [*by_subject(train, seed, val=0.1, test=0.0), *others]
+
+
 def counted(items: Sequence[Item], counts: Sequence[tuple[str, int]], seed: int) -> tuple[list[Item], int]:
     """Whole subjects, drawn by the seed, fill the named splits in turn until each has its number of images; those left
     over get no split, and their number is returned beside the items.

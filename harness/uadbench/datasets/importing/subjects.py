@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from uadbench.auditing import duplicate_groups
+from uadbench.auditing.describing import Descriptors, descriptors, joined
+from uadbench.auditing.matching import duplicate_groups
 from uadbench.datasets.importing.carrying import Report
 from uadbench.datasets.importing.chosen import Chosen
 from uadbench.datasets.importing.items import Item
@@ -16,7 +17,11 @@ def with_subjects(items: Sequence[Item], shards: Shards, report: Report) -> list
     if not unknown:
         return list(items)
     chosen = Chosen(shards, [items[row] for row in unknown], unknown)
-    groups = duplicate_groups(chosen.scan, len(unknown), lambda done, total: report("comparing", done, total))
+    described: list[Descriptors] = []
+    for pixels, _ in chosen.scan():
+        described.append(descriptors(pixels))
+        report("comparing", sum(map(len, described)), len(unknown))
+    groups = duplicate_groups(joined(described))
     found, first = list(items), dict[int, str]()
     for row, group in zip(unknown, groups, strict=True):
         name = first.setdefault(int(group), items[row].name)

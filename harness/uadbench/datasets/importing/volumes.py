@@ -42,7 +42,7 @@ def volume(source: Source, name: str, where: str) -> Volume:
         InvalidDataError: Unreadable, truncated, not three-dimensional, too large, or with voxels that are not finite.
     """
     with source.open(name, where) as file:
-        return _read(gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file, where)
+        return _read(gzip.GzipFile(fileobj=file) if name.lower().endswith(".gz") else file, where)
 
 
 def _read(stream: BinaryIO | gzip.GzipFile, where: str) -> Volume:
@@ -55,7 +55,7 @@ def _read(stream: BinaryIO | gzip.GzipFile, where: str) -> Volume:
         _require_shape(shape, where)
         image = nibabel.as_closest_canonical(wanted.from_stream(stream))
         values = np.asarray(image.get_fdata(dtype=np.float32)).reshape(image.shape[:3])
-    except (*_UNREADABLE, nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
+    except unreadable(nibabel) as error:
         raise InvalidDataError(
             f"{where}: not a readable NIfTI volume ({type(error).__name__}: {_short(error)}). It is truncated or "
             "another format; fetch it again."
@@ -65,6 +65,16 @@ def _read(stream: BinaryIO | gzip.GzipFile, where: str) -> Volume:
         raise InvalidDataError(f"{where}: {wrong} voxels are not finite. Mend the volume, or leave it out.")
     zooms = tuple(float(side) for side in image.header.get_zooms()[:3])
     return Volume(values, (zooms[0], zooms[1], zooms[2]), np.asarray(image.affine))
+
+
+def unreadable(nibabel: Any) -> tuple[type[Exception], ...]:
+    """What reading a file raises that is no NIfTI, or damaged, or cut off."""
+    return (
+        *_UNREADABLE,
+        nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+        nibabel.wrapstruct.WrapStructError,
+    )
 
 
 def _is_second(header: bytes) -> bool:

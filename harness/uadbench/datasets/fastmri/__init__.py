@@ -1,0 +1,1 @@
+"""fastMRI brain scans with fastMRI+ annotations, in the split of RA. Needs `uadbench[import]`."""
