@@ -256,7 +256,7 @@ def _fitting(name: str, field: dataclasses.Field, value: Any) -> Any:
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`["ae-latent.latent=8"]` as {"ae-latent": {"latent": 8}}; values are Python literals, else text.
+    """`["ae-latent.latent=8"]` as {"ae-latent": {"latent": 8}}; values are Python literals, true, false, or text.
 
     Raises:
         UsageError: A setting that is not name.param=value.
@@ -272,6 +272,6 @@ def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
         try:
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            value = text
+            value = {"true": True, "false": False}.get(text, text)
         parsed.setdefault(name, {})[param] = value
     return parsed

@@ -100,9 +100,9 @@ def test_whole_numbers_become_floats_and_lists_tuples(tunable):
 
 
 def test_settings_are_read_as_literals_else_as_text():
-    settings = ["a.gain=0.5", "a.mode=plain", "phanes:ra.sizes=(1, 2)", "a.flag=True"]
+    settings = ["a.gain=0.5", "a.mode=plain", "phanes:ra.sizes=(1, 2)", "a.flag=True", "a.on=true", "a.off=false"]
     assert plugins.parse_settings(settings) == {
-        "a": {"gain": 0.5, "mode": "plain", "flag": True},
+        "a": {"gain": 0.5, "mode": "plain", "flag": True, "on": True, "off": False},
         "phanes:ra": {"sizes": (1, 2)},
     }
 
