@@ -9,7 +9,15 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from uadbench.auditing import Specimen, audit, audit_dataset, descriptors, duplicate_groups, duplicate_pairs
+from uadbench.auditing import (
+    Specimen,
+    audit,
+    audit_dataset,
+    descriptors,
+    duplicate_groups,
+    duplicate_pairs,
+    specimens_of,
+)
 from uadbench.errors import InvalidDataError
 from uadbench.files.images import open_images
 from uadbench.files.truth import open_truth
@@ -156,6 +164,20 @@ def test_pixels_that_know_nothing_of_the_label_are_not_reported(count):
     assert not found(audited(noise, ["test"] * count, sick=range(count // 2)), "pixel-shortcut")
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_grey_steps_of_four_images_are_chance(seed):
+    noise = np.random.default_rng(seed).integers(0, 256, (4, 64, 64)).astype(np.float32) / 255
+    assert not found(audited(noise, ["test"] * 4, sick=(2, 3)), "pixel-shortcut")
+
+
+def test_what_two_images_of_each_label_tell_is_chance():
+    images = fields(4)
+    images[2:] *= 0.3
+    result = audited(images, ["test"] * 4, sick=(2, 3))
+    assert [one.auroc for one in result.shortcuts if one.what == "mean grey"] == [0]
+    assert not found(result, "shortcut")
+
+
 def test_darker_anomalous_images_are_a_shortcut_and_the_auroc_is_said():
     images = fields(20)
     images[10:] *= 0.3
@@ -262,6 +284,12 @@ def test_the_two_files_of_a_dataset_are_audited(tmp_path):
     assert result.counts == {"train": 6, "val": 6, "test": 12}
     # the factory draws image i of every split from seed i
     assert {one.kind for one in result.leaks} == {"exact-duplicate"}
+
+
+def test_subjects_of_a_dataset_are_called_what_its_source_calls_them(tmp_path):
+    paths = factories.toy_dataset(tmp_path)
+    subjects = {one.subject for one in specimens_of(open_truth(paths.truth)) if one.split == "val"}
+    assert subjects == {"val-0", "val-1", "val-2", "val-3", "val-4", "val-5"}
 
 
 def test_files_of_two_datasets_are_refused(tmp_path):

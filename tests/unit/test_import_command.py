@@ -66,6 +66,13 @@ def test_the_help_names_what_is_written_and_what_lies_in_the_roots(name):
     assert ("--licence" in text) == (not spec.writes)
 
 
+def test_the_roots_stand_in_columns():
+    lines = run("composed", "--help").output.splitlines()
+    assert [line for line in lines if "=PATH  " in line] == [
+        "    fastmri=PATH  the .h5 files", "    ixi=PATH      the T1 volumes"
+    ]  # fmt: skip
+
+
 def test_the_group_lists_manifest_and_every_importer():
     listed_names = CliRunner().invoke(import_, ["--help"]).output
     importers = [name for name, spec in plugins.registry().datasets().items() if spec.importer]
@@ -131,6 +138,20 @@ def test_a_split_of_ones_own_is_taken(bottle, tmp_path):
     assert len(open_images(tmp_path / "out" / "toy-v1.images.h5")["train"]) == 1
 
 
+def test_a_split_of_ones_own_may_name_what_is_in_one_of_several_datasets_only(tmp_path):
+    for seed, folder in enumerate(("RSNA", "VinCXR")):
+        listed(tmp_path / "in" / folder, seed)
+    (tmp_path / "in" / "RSNA" / "images" / "10.png").rename(tmp_path / "in" / "RSNA" / "images" / "mine.png")
+    table = tmp_path / "in" / "RSNA" / "data.json"
+    table.write_text(table.read_text().replace('"10.png"', '"mine.png"'))
+    names = {"0": "train", "1": "val", "10": "test", "mine": "test", "11": "test"}
+    rows = [f"images/{name}.png,{split}" for name, split in names.items()]
+    (tmp_path / "split.csv").write_text("\n".join(["name,split", *rows]))
+    run("medianomaly", "--root", tmp_path / "in", "--split", tmp_path / "split.csv", "--to", tmp_path, "--workers", 1)
+    tests = [open_truth(tmp_path / f"cxr-{name}-ae4-v1.truth.h5")["test"].names for name in ("rsna", "vindr")]
+    assert [sorted(one) for one in tests] == [["images/11.png", "images/mine.png"], ["images/10.png", "images/11.png"]]
+
+
 def test_a_leak_is_refused_dropped_or_allowed(bottle, tmp_path):
     shutil.copy(bottle / "train" / "good" / "003.png", bottle / "test" / "good" / "020.png")
     arguments = ["mvtec", "--root", bottle, *STATED, "--to", tmp_path / "out"]
@@ -149,11 +170,14 @@ def test_a_leak_cannot_be_both_dropped_and_allowed(bottle):
 @pytest.mark.parametrize(
     ("roots", "sentence"),
     [
-        ([], "No --root for fastmri, ixi. Give fastmri= the .h5 files; ixi= the T1 volumes"),
+        (
+            [],
+            r"No --root for fastmri, ixi. Give --root fastmri=PATH \(the .h5 files\); --root ixi=PATH \(the T1 volumes",
+        ),
         (["fastmri={}"], "No --root for ixi"),
-        (["fastmri={}", "fastmri={}"], "--root fastmri=.*: give each once as KEY=PATH"),
-        (["fastmri={}", "atlas={}"], "--root atlas=.*: give each once as KEY=PATH, of fastmri= the .h5 files"),
-        (["{}", "ixi={}"], "give each once as KEY=PATH"),
+        (["fastmri={}", "fastmri={}"], "--root fastmri=.*: give each once"),
+        (["fastmri={}", "atlas={}"], "--root atlas=.*: give each once, of --root fastmri=PATH .the .h5 files"),
+        (["{}", "ixi={}"], "give each once"),
         (["fastmri=", "ixi={}"], "--root fastmri=: give each once"),
     ],
 )

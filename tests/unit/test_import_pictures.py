@@ -3,6 +3,7 @@
 import gzip
 import io
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -198,8 +199,9 @@ def test_a_box_that_a_crop_cuts_is_refused(tmp_path):
 def test_a_flip_turns_picture_and_mask_but_not_the_boxes(tmp_path):
     square, marked = TABLE[:, :6], np.zeros((6, 6), np.uint8)
     marked[0, 5] = 1
-    picture, mask = stored(tmp_path, "a.png", square), stored(tmp_path, "m.png", marked)
-    one = processed(picture, Recipe(foreground="all", flip=True), mask=mask, label=1, boxes=((5.0, 5.0, 1.0, 1.0),))
+    files = (stored(tmp_path, "a.png", square), stored(tmp_path, "m.png", marked))
+    picture, mask = (replace(one, flip=True) for one in files)
+    one = processed(picture, Recipe(foreground="all"), mask=mask, label=1, boxes=((5.0, 5.0, 1.0, 1.0),))
     assert one.pixels[0].tolist() == [40, 41, 42, 43, 44, 45]
     assert np.argwhere(one.mask).tolist() == [[5, 5]]
     assert one.boxes.tolist() == [[5, 5, 1, 1]]
@@ -250,6 +252,15 @@ def test_the_percentile_of_a_volume_is_that_of_its_voxels_above_0(tmp_path):
     # above 0 are 1 to 6; 80 % of the way is 5
     assert one.pixels[0].tolist() == [0, 65535, 0]
     assert one.clipped == 2
+
+
+@pytest.mark.parametrize(("divisor", "expected"), [(1, [0.25, 0.5, 0]), (200, [0.125, 0.25, 0])])
+def test_without_a_rule_a_volume_is_divided_by_its_largest_voxel_if_that_is_above_1(tmp_path, divisor, expected):
+    values = np.zeros((3, 3, 3), np.float32)
+    values[0, 2, 1], values[1, 2, 1], values[2, 2, 2] = 25, 50, 100
+    one = processed(stored(tmp_path, "a.nii", nifti(values / divisor), 1), Recipe(foreground="all"))
+    assert one.pixels[0] / 65535 == pytest.approx(expected, abs=1e-5)
+    assert one.clipped == 0
 
 
 def test_a_percentile_of_a_volume_needs_a_volume_that_shows_something(tmp_path):

@@ -124,7 +124,7 @@ def changed(folder, number, **stated):
 
 
 LEAKS = (
-    ({"subject": "s2"}, "p003.png in 'train': subject 's2' is also in 'test'."),
+    ({"subject": "s2"}, "p003.png in 'train': subject 's2' is also in 'test', as p002.png."),
     ({"group": "g"}, "p003.png in 'train' is a near-duplicate"),
 )
 

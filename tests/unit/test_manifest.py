@@ -17,6 +17,7 @@ from uadbench.datasets.importing.foregrounds import foreground
 from uadbench.datasets.importing.geometry import Geometry
 from uadbench.datasets.importing.pictures import read_grey
 from uadbench.datasets.manifest import ImportOptions, Terms, import_manifest
+from uadbench.datasets.manifest.pack import read_pack
 from uadbench.errors import InvalidDataError, MissingLibraryError, UsageError
 from uadbench.files.images import open_images
 from uadbench.files.truth import open_truth
@@ -379,3 +380,14 @@ def test_the_command_prints_counts_and_both_paths(tmp_path):
     assert "mass" in result.output
     assert str(tmp_path / "out" / "toy-v1.truth.h5") in result.output.replace("\n", "")
     assert open_images(tmp_path / "out" / "toy-v1.images.h5").card.notes == ("A toy.",)
+
+
+def test_a_pack_of_volumes_is_audited_as_it_is(tmp_path):
+    nibabel = pytest.importorskip("nibabel", reason="volumes are written with nibabel")
+    values = np.zeros((6, 6, 3), np.float32)
+    values[:3, :, 1], values[3:, :, 1] = 200, 800
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii")
+    (tmp_path / "manifest.csv").write_text(manifest([{"file": "a.nii", "split": "test", "label": 0, "slice": 1}]))
+    ((pixels, body),) = read_pack(tmp_path).scan()
+    np.testing.assert_allclose(pixels[0], [[0.25] * 3 + [1] * 3] * 6, atol=1e-4)
+    np.testing.assert_array_equal(body[0], [[False] * 3 + [True] * 3] * 6)

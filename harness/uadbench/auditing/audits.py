@@ -14,7 +14,7 @@ from uadbench.auditing.pixelwise import PixelSums, pixel_shortcut
 from uadbench.auditing.records import SEVERITIES, Audit, Finding, Scans, Shortcut, Specimen, Statistics, rank
 from uadbench.errors import InvalidDataError
 from uadbench.files.images import SPLITS, Dataset
-from uadbench.files.truth import TruthFile
+from uadbench.files.truth import TruthFile, original_subjects
 
 _BATCH = 64
 _PIECE = 1 << 19  # pixels that are worked on at once, so that what is made of them stays in the cache
@@ -80,12 +80,13 @@ def audit_dataset(dataset: Dataset, truth: TruthFile, report: Report = _nothing)
 
 def specimens_of(truth: TruthFile) -> list[Specimen]:
     """What a truth file knows of its images: train, val and test, each in the order of the file."""
+    subjects = original_subjects(truth)
     return [
         Specimen(name, split, bool(label), subject, pathology)
         for split in SPLITS
         for some in (truth[split],)
         for name, label, subject, pathology in zip(
-            some.names or some.ids, some.labels, some.subjects, some.pathologies, strict=True
+            some.names or some.ids, some.labels, subjects[split], some.pathologies, strict=True
         )
     ]
 

@@ -1,5 +1,6 @@
 """What one image says without anatomy: grey, contrast, area, sharpness; and the intensities of a split and label."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from uadbench.metrics import image_auroc
 
 LEVELS = 256
 FLAGGED = 0.25  # distance of an AUROC from chance
+CHANCE = 0.05  # how probable it may be at most that a number that knows nothing of the label lies so far away
 NUMBERS = {
     "mean grey": "mean intensity over all pixels",
     "contrast": "standard deviation of intensity over all pixels",
@@ -82,7 +84,8 @@ def _statistics(split: str, label: bool, subjects: list[str], counts: Int64[np.n
 
 
 def shortcuts(numbers: Float64[np.ndarray, "n 4"], labels: Bool[np.ndarray, " n"]) -> tuple[Shortcut, ...]:
-    """How well each number alone tells the labels; flagged where the AUROC is 0.25 or more away from 0.5."""
+    """How well each number alone tells the labels; flagged where the AUROC is 0.25 or more away from 0.5, unless so
+    few images may be that far by chance."""
     return tuple(shortcut(what, column, labels) for what, column in zip(NUMBERS, numbers.T, strict=True))
 
 
@@ -93,4 +96,11 @@ def shortcut(what: str, scores: Float64[np.ndarray, " n"], labels: Bool[np.ndarr
         auroc = image_auroc(scores, labels)
     except UndefinedMetricError:
         return Shortcut(what, None, healthy, anomalous, flagged=False)
-    return Shortcut(what, auroc, healthy, anomalous, flagged=abs(auroc - 0.5) >= FLAGGED)
+    flagged = abs(auroc - 0.5) >= FLAGGED and by_rank(auroc, healthy, anomalous) < CHANCE
+    return Shortcut(what, auroc, healthy, anomalous, flagged=flagged)
+
+
+def by_rank(auroc: float, healthy: int, anomalous: int) -> float:
+    """The probability that a number that knows nothing of the label has such an AUROC, or 1 minus it."""
+    spread = math.sqrt((healthy + anomalous + 1) / (12 * healthy * anomalous))  # Mann and Whitney, 1947
+    return math.erfc(abs(auroc - 0.5) / spread / math.sqrt(2))

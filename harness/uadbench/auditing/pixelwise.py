@@ -8,12 +8,13 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from scipy.special import stdtr
 
 from uadbench.auditing.describing import SIDE, block_means
+from uadbench.auditing.measuring import CHANCE, by_rank
 from uadbench.auditing.records import Shortcut
 from uadbench.metrics import image_auroc
 
 TELLING = 0.95
 STRONGEST = 64  # pixels whose AUROC is taken exactly
-_CHANCE = 0.05  # how many pixels of the image may be so telling by chance
+_STEP = 1 / 255  # of 8 bits: few images often have the same one, which is no sign that a pixel never varies
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class PixelSums:
         sums = self.blocks if self.pixels is None else self.pixels
         mean, square = (sums / self.counts[:, None, None, None]).swapaxes(0, 1)  # (2, 2, h, w): moment, label
         spread = np.sqrt(np.maximum(square - mean**2, 0).mean(axis=0))
-        distance = (np.abs(mean[1] - mean[0]) / (spread + 1e-5)).ravel()
+        distance = (np.abs(mean[1] - mean[0]) / np.sqrt(spread**2 + _STEP**2)).ravel()
         places = np.argsort(-distance, kind="stable")[:STRONGEST]
         return places, distance[places]
 
@@ -80,7 +81,7 @@ def pixel_shortcut(
     auroc = float(aurocs[best])
     telling = abs(auroc - 0.5) >= TELLING - 0.5
     # few images prove nothing by rank, but a white pixel among grey ones does by its distance
-    by_chance = min(_by_rank(auroc, healthy, anomalous), _by_distance(float(distance[best]), healthy, anomalous))
+    by_chance = min(by_rank(auroc, healthy, anomalous), _by_distance(float(distance[best]), healthy, anomalous))
     unit = "pixel" if sums.pixels is not None else "block"
     where = f"{unit} (x {x}, y {y}) of {width} x {height}"
     means = [values[labels == label, best].mean() for label in (False, True)]
@@ -88,17 +89,11 @@ def pixel_shortcut(
         f"The {where} alone tells healthy from anomalous test images: AUROC {auroc:.3f}, mean intensity "
         f"{means[0]:.3f} in {healthy:,} healthy and {means[1]:.3f} in {anomalous:,} anomalous images."
     )
-    flagged = telling and by_chance * height * width < _CHANCE
+    flagged = telling and by_chance * height * width < CHANCE
     return Shortcut(where, auroc, healthy, anomalous, flagged=flagged), sentence
 
 
-def _by_rank(auroc: float, healthy: int, anomalous: int) -> float:
-    """The probability that one pixel has such an AUROC, or 1 minus it, if it knows nothing of the label."""
-    spread = math.sqrt((healthy + anomalous + 1) / (12 * healthy * anomalous))  # Mann and Whitney, 1947
-    return math.erfc(abs(auroc - 0.5) / spread / math.sqrt(2))
-
-
 def _by_distance(distance: float, healthy: int, anomalous: int) -> float:
-    """The same for a distance of the means in standard deviations, by Student's t."""
+    """The probability that a pixel that knows nothing has a distance of the means so large, by Student's t."""
     freedom = healthy + anomalous - 2
     return 2 * float(stdtr(freedom, -distance / math.sqrt(1 / healthy + 1 / anomalous))) if freedom else 1.0

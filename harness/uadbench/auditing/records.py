@@ -171,12 +171,13 @@ def label_name(label: bool) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+    return f"{f'{number:,}' if number else 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def _statistics_line(one: Statistics) -> str:
     return (
-        f"{one.split}, {label_name(one.label)}: {one.images:,} images of {one.subjects:,} subjects, intensity "
+        f"{one.split}, {label_name(one.label)}: {_count(one.images, 'image')} of {_count(one.subjects, 'subject')}, "
+        f"intensity "
         f"{one.mean:.3f} +- {one.std:.3f}, percentiles 1/50/99 {one.low:.3f} {one.median:.3f} {one.high:.3f}"
     )
 

@@ -175,7 +175,9 @@ def importer_command(spec: DatasetSpec) -> click.Command:
         with _terms(workers, allow_leak, drop_leaks) as terms:
             request = Request(roots_of(spec.roots, roots), seed, stated, terms.workers, terms.report)
             plans = plugins.resolve(spec.importer)(request)
-        for plan in _split([plan for plan in plans if plan.card.name in wanted], split):
+        for plan in _split(plans, split):
+            if plan.card.name not in wanted:
+                continue
             with _terms(workers, allow_leak, drop_leaks) as terms:
                 report = import_plan(plan, target, terms)
             _show(plan.card.name, report)
@@ -184,15 +186,20 @@ def importer_command(spec: DatasetSpec) -> click.Command:
 
 
 def _help(spec: DatasetSpec) -> str:
-    roots = "\n".join(f"  {key}={'PATH':<8} {holds}" for key, holds in spec.roots)
+    width = max(len(key) for key, _ in spec.roots)
+    roots = "\n".join(f"  {f'{key}=PATH':<{width + 5}}  {holds}" for key, holds in spec.roots)
     made = f"Writes {', '.join(spec.writes)}." if spec.writes else "Any dataset of this layout; you name it."
     return f"{spec.title}.\n\n{made}\n\n\b\nRoots, each a folder or a zip:\n{roots}"
 
 
 def _split(plans: Sequence[Plan], split: Path | None) -> list[Plan]:
-    from uadbench.datasets.importing.splitting import own_split
+    """The plans, with the user's split where there is one, which may name what is in one of several datasets only."""
+    from uadbench.datasets.importing.splitting import names_of, own_split
 
-    return [own_split(plan, split) if split else plan for plan in plans]
+    if split is None:
+        return list(plans)
+    names = names_of(item for plan in plans for item in plan.items)
+    return [own_split(plan, split, names) for plan in plans]
 
 
 def _is_done(name: str, folder: Path, *, force: bool) -> bool:

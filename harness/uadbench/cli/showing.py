@@ -56,7 +56,7 @@ def _as_json(dataset: Dataset, counts: list[Count], index: Path | None) -> None:
 def _as_text(dataset: Dataset, counts: list[Count], index: Path | None) -> None:
     card, (_, height, width) = dataset.card, dataset["test"].shape
     show(
-        f"{card.name}: {card.modality}, {card.anatomy}, {height} x {width}",
+        f"{card.name}: {', '.join(filter(None, (card.modality, card.anatomy, f'{height} x {width}')))}",
         COUNTS,
         [tuple(str(cell) for cell in row) for row in counts],
     )

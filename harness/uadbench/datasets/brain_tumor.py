@@ -63,7 +63,7 @@ def plan(kaggle: Source, seed: int, wanted: Counts) -> Plan:
     there = Counter(item.pathology for item in items)
     for pathology in PATHOLOGIES.values():
         if not there[pathology]:
-            raise InvalidDataError(f"{NAME}: the source holds no picture of class {pathology!r}. {LAYOUT}")
+            raise InvalidDataError(f"{kaggle}: holds no picture of class {pathology!r}. {LAYOUT}")
     rule = (
         "groups of near-duplicates, drawn whole until each count is reached; where there are too few images, the "
         "largest whole percentage of all counts that can be reached; a tenth of the groups of train validates"

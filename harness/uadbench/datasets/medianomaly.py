@@ -82,7 +82,7 @@ def plans(request: Request) -> Sequence[Plan]:
     places = {known.folder: _place(known.folder, names) for known in KNOWN}
     found = [_plan(source, known, names, place, request.seed) for known in KNOWN if (place := places[known.folder])]
     if not found:
-        raise InvalidDataError(f"The source holds none of the sets. {LAYOUT}")
+        raise InvalidDataError(f"{source}: holds none of the sets. {LAYOUT}")
     return found
 
 

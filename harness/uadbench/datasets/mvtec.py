@@ -88,7 +88,7 @@ def _files(source: Source) -> tuple[list[_File], dict[str, int]]:
     files = [_File(file, "/".join(parts[above:-3]), parts[-3], parts[-2]) for parts, file in found]
     for part in ("train", "test"):
         if not any(one.part == part and one.kind == GOOD for one in files):
-            raise InvalidDataError(f"The source holds no picture in {part}/{GOOD}. {LAYOUT}")
+            raise InvalidDataError(f"{source}: holds no picture in {part}/{GOOD}. {LAYOUT}")
     for one in files:
         if one.part == "train" and one.kind != GOOD:
             raise InvalidDataError(f"{one.file}: a training picture that is not {GOOD!r}. Move it to test. {LAYOUT}")

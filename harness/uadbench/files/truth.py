@@ -70,6 +70,15 @@ def _read_split(group: h5py.Group) -> Truth:
     )
 
 
+def original_subjects(truth: TruthFile) -> Mapping[str, tuple[str, ...]]:
+    """The subjects of every split as their source calls them; where the file does not say, their opaque ids."""
+    with opened(truth.path, SCHEMA) as file:
+        return {
+            split: read_texts(file[split], "original_subjects") if "original_subjects" in file[split] else some.subjects
+            for split, some in truth.splits.items()
+        }
+
+
 def check_truth(where: str, split: str, truth: Truth) -> None:
     """Refuses truth that breaks its own rules.
 

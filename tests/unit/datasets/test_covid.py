@@ -132,7 +132,7 @@ def test_the_steps_name_numbers_and_seed(tree):
     [
         (
             lambda root: shutil.rmtree(root / "Normal"),
-            "there is no film in Normal/images. The root holds COVID-19_Radio",
+            "there is no film in Normal/images. It should hold COVID-19_Radio",
         ),
         (
             lambda root: [(root / f"Normal/images/Normal-{number}.png").unlink() for number in (2, 3, 4, 5)],

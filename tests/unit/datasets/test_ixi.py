@@ -91,6 +91,7 @@ def test_the_split_is_drawn_by_the_seed_and_recorded(published, imported):
         "step": "split", "rule": "by subject, stratified by site", "seed": 3, "val": 0.1, "test": 0.2
     }  # fmt: skip
     assert (steps["slice"]["rule"], steps["grey"]["bits"]) == ("middle axial slice", [16])
+    assert (steps["orient"]["to"], "show" in steps) == ("RAS", False)
 
 
 def test_a_zip_gives_what_its_folder_gives(published, tmp_path):

@@ -136,9 +136,10 @@ def test_a_film_whose_boxes_are_all_empty_is_anomalous_by_its_label_alone(tree, 
 
 
 def test_the_steps_name_tables_and_seed(tree, tmp_path):
-    select, split = imported(tree, tmp_path / "out", seed=3)[1].card.preprocessing[:2]
+    select, split, _, show = imported(tree, tmp_path / "out", seed=3)[1].card.preprocessing[:4]
     assert set(select["tables"]) == {BOXES, CLASSES}
     assert (split["rule"][:14], split["seed"], split["images"]["train"]) == ("whole subjects", 3, 3)
+    assert (show["what"], show["rule"][-23:]) == ("DICOM film", "MONOCHROME1 turned over")
 
 
 def test_the_seed_decides_who_is_where(tree, tmp_path):
@@ -191,7 +192,7 @@ def with_class(*row):
 
 
 BAD = {
-    "no table": (lambda root: (root / BOXES).unlink(), "there is no stage_2_train_labels.csv. The root holds"),
+    "no table": (lambda root: (root / BOXES).unlink(), "there is no stage_2_train_labels.csv. It should hold"),
     "no films": (lambda root: shutil.rmtree(root / FILMS), "there is no .dcm or .dicom file in stage_2_train_images"),
     "a film gone": (lambda root: (root / FILMS / "n3.dcm").unlink(), "1 of 10 films are not there, as n3. Fetch"),
     "a column gone": (

@@ -201,7 +201,7 @@ def test_what_is_wrong_in_the_table_is_said_with_its_row(tree, row, sentence):
     [
         (
             lambda root: (root / "train.csv").unlink(),
-            "there is no train.csv. The root holds train.csv and train/<image_id",
+            "there is no train.csv. It should hold train.csv and train/<image_id",
         ),
         (lambda root: (root / "train").rename(root / "films"), "there is no .dcm or .dicom file in train"),
         (lambda root: write_table(root, ROWS, [*HEADER[:3], "reader", *HEADER[4:]]), "column rad_id is missing"),

@@ -5,7 +5,7 @@ Each picture gives its middle slice; where lesions are masked, every fifth slice
 that the place of a slice does not tell its label. Intensities are divided by the 98th percentile of the volume.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -82,9 +82,12 @@ def _scans(
     source: Source, files: Sequence[Named], modality: str, participants: Mapping[str, Participant]
 ) -> list[Scan]:
     """All volumes of the wanted suffix."""
-    masks = [one for one in files if one.marks_lesions]
-    pictures = _pictures(files, modality)
-    marks = [_mask(one, masks) for one in pictures]
+    masks: dict[tuple[str, ...], list[Named]] = defaultdict(list)
+    for one in files:
+        if one.marks_lesions:
+            masks[one.session].append(one)
+    pictures = _pictures(source, files, modality)
+    marks = [_mask(one, masks[one.session]) for one in pictures]
     return [
         Scan(
             Stored(source, one.file),
@@ -97,11 +100,11 @@ def _scans(
     ]
 
 
-def _pictures(files: Sequence[Named], modality: str) -> list[Named]:
+def _pictures(source: Source, files: Sequence[Named], modality: str) -> list[Named]:
     """The pictures of the wanted suffix, one for each scan."""
     found = Counter(one.suffix for one in files if one.suffix not in LABELS)
     if not found:
-        raise InvalidDataError(f"The source holds no picture below anat. {LAYOUT}")
+        raise InvalidDataError(f"{source}: holds no picture below anat. {LAYOUT}")
     words = modality.lower().split()
     fitting = [one for one in found if one.lower() in words or (one.endswith("w") and one[:-1].lower() in words)]
     chosen = list(found) if not modality and len(found) == 1 else fitting

@@ -26,9 +26,14 @@ class Named:
         return f"sub-{self.entities['sub']}"
 
     @property
+    def session(self) -> tuple[str, ...]:
+        """Participant and session; "" for what the name does not state."""
+        return tuple(self.entities.get(key, "") for key in ("sub", "ses"))
+
+    @property
     def scan(self) -> tuple[str, ...]:
         """Participant, session, acquisition and run; "" for what the name does not state."""
-        return tuple(self.entities.get(key, "") for key in ("sub", "ses", "acq", "run"))
+        return (*self.session, *(self.entities.get(key, "") for key in ("acq", "run")))
 
     @property
     def marks_lesions(self) -> bool:
@@ -38,9 +43,8 @@ class Named:
 
     def marks(self, picture: "Named") -> bool:
         """Whether it belongs to a picture: same participant and session, and nothing else that both state differs."""
-        same = all(self.entities.get(key) == picture.entities.get(key) for key in ("sub", "ses"))
         both = self.entities.keys() & picture.entities.keys() & {"acq", "run", "space", "res"}
-        return same and all(self.entities[key] == picture.entities[key] for key in both)
+        return self.session == picture.session and all(self.entities[key] == picture.entities[key] for key in both)
 
 
 def named(file: str) -> Named | None:

@@ -143,5 +143,5 @@ def _numbered(tree: Tree, kind: str) -> dict[int, str]:
         if before != str(path):
             raise InvalidDataError(f"{tree.root}: both {before} and {path} are film {number[1]} of {kind}. Keep one.")
     if not found and kind != VIRAL:
-        raise InvalidDataError(f"{tree.root}: there is no film in {kind}/images. The root holds {tree.layout}.")
+        raise InvalidDataError(f"{tree.root}: there is no film in {kind}/images. It should hold {tree.layout}.")
     return found

@@ -95,7 +95,7 @@ def _nothing(tree: Tree, left_out: Mapping[str, int]) -> str:
     zips = sum(name.endswith(".zip") for name in tree.names)
     hint = f" {zips} zips lie there: unpack them, each into a folder of its number." if zips else ""
     reasons = ", ".join(f"{n} ({reason})" for reason, n in left_out.items() if n)
-    return f"{tree.root}: no film of {TABLE} can be taken. The root holds {tree.layout}. Left out: {reasons}.{hint}"
+    return f"{tree.root}: no film of {TABLE} can be taken. It should hold {tree.layout}. Left out: {reasons}.{hint}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from uadbench.datasets.importing.sources import FolderSource, Source
+from uadbench.datasets.importing.sources import Source
 from uadbench.errors import InvalidDataError
 
 FEW = 3  # names in an error
@@ -69,7 +69,7 @@ class Tree:
     @property
     def root(self) -> str:
         """The root as errors name it."""
-        return str(self.source.root if isinstance(self.source, FolderSource) else self.source.path)
+        return str(self.source)
 
     def find(self, file: str) -> str | None:
         """Where a file lies, at whatever depth; None where it does not.
@@ -90,7 +90,7 @@ class Tree:
         """
         name = self.find(file)
         if name is None:
-            raise InvalidDataError(f"{self.root}: there is no {file}. The root holds {self.layout}.")
+            raise InvalidDataError(f"{self.root}: there is no {file}. It should hold {self.layout}.")
         raw = self.source.read(name, file)
         lines = _lines(raw, file)
         header = [field.strip() for field in lines[0]] if lines else []
@@ -119,7 +119,7 @@ class Tree:
         found = {path.stem: str(path) for path in paths if str(path.parent) == folder and path.suffix in endings}
         if not found:
             raise InvalidDataError(
-                f"{self.root}: there is no {' or '.join(endings)} file in {folder}. The root holds {self.layout}."
+                f"{self.root}: there is no {' or '.join(endings)} file in {folder}. It should hold {self.layout}."
             )
         return found
 

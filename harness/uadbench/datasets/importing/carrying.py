@@ -1,25 +1,24 @@
 """Carrying: items become images in several processes, shard by shard; what is done is kept when it is cut off."""
 
 import contextlib
-import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 
 from uadbench.datasets.importing.items import Item, Stored
 from uadbench.datasets.importing.processing import process
 from uadbench.datasets.importing.recipe import Recipe
 from uadbench.datasets.importing.shards import SHARD, Form, Shards, is_done, read_facts, write_shard
-from uadbench.errors import EnvironmentProblemError, UsageError
+from uadbench.datasets.importing.workers import spread
+from uadbench.errors import UsageError
 from uadbench.files.digest import digest_texts
 from uadbench.files.layout import LOCK, held, space_checked, write_text_atomically
 
 Report = Callable[[str, int, int], None]
-LIBRARIES = ("numpy", "pillow", "scikit-image", "scipy")
+LIBRARIES = ("numpy", "pillow", "scikit-image", "scipy", "uadbench")
 _KEY = "key"
 
 
@@ -58,11 +57,10 @@ def carry(items: Sequence[Item], recipe: Recipe, folder: Path, workers: int, rep
     count = -(-len(items) // SHARD)
     open_ = [number for number in range(count) if not is_done(folder, number)]
     tasks = [_Task(folder, number, form, _part(items, number), recipe) for number in open_]
-    done = len(items) - sum(len(task.items) for task in tasks)
-    report("reading", done, len(items))
-    for more in _in_processes(tasks, workers) if min(workers, len(tasks)) > 1 else map(make_shard, tasks):
-        done += more
-        report("reading", done, len(items))
+    sizes = [len(task.items) for task in tasks]
+    upto = list(accumulate(sizes, initial=len(items) - sum(sizes)))
+    report("reading", upto[0], len(items))
+    spread(make_shard, tasks, workers, lambda ready: report("reading", upto[ready], len(items)))
     return Shards(folder, form, [one for number in range(count) for one in read_facts(folder, number)])
 
 
@@ -81,30 +79,14 @@ def _part(items: Sequence[Item], number: int) -> Sequence[Item]:
     return items[number * SHARD : (number + 1) * SHARD]
 
 
-def make_shard(task: _Task) -> int:
-    """Process the items of one shard and write it; returns how many."""
+def make_shard(task: _Task) -> None:
+    """Process the items of one shard and write it."""
     images = []
     for item in task.items:
         one = process(item, task.recipe)
         task.form.check(one, item)
         images.append(one)
     write_shard(task.folder, task.number, task.form, images)
-    return len(images)
-
-
-def _in_processes(tasks: Sequence[_Task], workers: int) -> Iterator[int]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
-        try:
-            for future in as_completed([pool.submit(make_shard, task) for task in tasks]):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise EnvironmentProblemError(
-                "A process of the import died; too little memory is the usual cause. Run it again with --workers 1: "
-                "what is done is kept."
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _key(items: Sequence[Item], recipe: Recipe) -> str:

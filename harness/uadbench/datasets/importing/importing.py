@@ -9,6 +9,7 @@ from uadbench.datasets.importing.carrying import carry, discard, has_shards, wor
 from uadbench.datasets.importing.chosen import Chosen, healthy_first
 from uadbench.datasets.importing.items import Item, Plan
 from uadbench.datasets.importing.leaks import Terms, apart, marks, settled
+from uadbench.datasets.importing.reading import read_steps
 from uadbench.datasets.importing.reporting import ImportReport, counts, steps
 from uadbench.datasets.importing.subjects import with_subjects
 from uadbench.errors import EnvironmentProblemError, InvalidDataError, LeakError, MissingLibraryError, UadbenchError
@@ -71,7 +72,8 @@ def _import(plan: Plan, folder: Path, work: Path, terms: Terms) -> ImportReport:
     facts = [shards.facts[row] for row in chosen.rows]
     left_out = {reason: n for reason, n in left_out.items() if n}
     dropping = ({"step": "leave out", "images": left_out},) if left_out else ()
-    done = (*plan.selection, *dropping, *steps(plan.recipe, facts, shards.form.bits))
+    shown = read_steps(item.picture for item in chosen.items)
+    done = (*plan.selection, *dropping, *shown, *steps(plan.recipe, facts, shards.form.bits))
     card = replace(plan.card, preprocessing=done, leaks=marks(chosen.items, audit))
     paths = stream_dataset(
         folder, card, {split: chosen.split(split) for split in SPLITS}, lambda n, of: terms.report("writing", n, of)

@@ -54,7 +54,10 @@ def known_pairs(items: Sequence[Item]) -> list[Pair]:
     for place, item in enumerate(items):
         one = subjects.setdefault(item.subject, place) if item.subject else place
         if items[one].split != item.split:
-            said = f"{item.where} in {item.split!r}: subject {item.subject!r} is also in {items[one].split!r}."
+            said = (
+                f"{item.where} in {item.split!r}: subject {item.subject!r} is also in {items[one].split!r}, as "
+                f"{items[one].where}."
+            )
             found.append(Pair(one, place, said))
         one = groups.setdefault(item.group, place) if item.group else place
         if items[one].split != item.split:

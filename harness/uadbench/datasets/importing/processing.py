@@ -69,7 +69,7 @@ def process(item: Item, recipe: Recipe) -> Processed:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """The part of a stored picture that becomes an image: turned upside down and cut, where the recipe says so."""
+    """The part of a stored picture that becomes an image."""
 
     height: int
     width: int
@@ -90,8 +90,7 @@ class _Frame:
     def cut(self, array: np.ndarray) -> np.ndarray:
         """The part."""
         (left, top), (height, width) = self.corner, self.shape
-        turned = array[::-1] if self.recipe.flip else array
-        return turned[top : top + height, left : left + width]
+        return array[top : top + height, left : left + width]
 
     def boxes(self, item: Item, boxes: tuple[Box, ...]) -> Float64[np.ndarray, "b 4"]:
         """The boxes in the part; each must lie in it."""

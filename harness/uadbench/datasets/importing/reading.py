@@ -1,5 +1,6 @@
 """From a stored picture to its values, whatever its format."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,6 +35,24 @@ def read_picture(stored: Stored, where: str) -> Picture:
     return replace(found, values=found.values[::-1]) if stored.flip else found
 
 
+def read_steps(pictures: Iterable[Stored]) -> tuple[Mapping[str, str], ...]:
+    """What `read_picture` does to pictures of these formats, as named steps; nothing to PNG and its like."""
+    names = [picture.file.lower() for picture in pictures]
+    return tuple(step for endings, step in _STEPS if any(name.endswith(endings) for name in names))
+
+
+_STEPS = (
+    (volumes.SUFFIXES, {"step": "orient", "to": "RAS", "axial slices": "anterior above, right on the right"}),
+    (
+        films.SUFFIXES,
+        {
+            "step": "show", "what": "DICOM film", "rule": "rescale, then its VOI LUT or first window, else all that "
+            "its bits can say; MONOCHROME1 turned over",
+        },
+    ),
+)  # fmt: skip
+
+
 def _as_stored(stored: Stored, where: str) -> Picture:
     source, name, low = stored.source, inside(stored.file, where), stored.file.lower()
     if low.endswith(volumes.SUFFIXES):
@@ -59,7 +78,7 @@ def _of_volume(stored: Stored, where: str) -> Picture:
     if not 0 <= stored.slice < count:
         raise InvalidDataError(f"{where}: slice {stored.slice} of {count}. Give a slice from 0 to {count - 1}.")
     x, y, z = whole.spacing_mm
-    return Picture(whole.axial(stored.slice), 1.0, (y, x, z))
+    return Picture(whole.axial(stored.slice), max(1.0, float(whole.values.max())), (y, x, z))
 
 
 def _file(stored: Stored) -> str:

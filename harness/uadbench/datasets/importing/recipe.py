@@ -12,7 +12,7 @@ FOREGROUNDS = {
     "given": "as given with the data",
 }
 NORMALISATIONS = {
-    "largest": "divided by the largest value of the stored type",
+    "largest": "divided by the largest value of the stored type, of a volume (if above 1), or of a scan's slice",
     "column": "divided by the value that the source's table states",
     "slice-percentile": "divided by a percentile of all pixels of the slice",
     "volume-percentile": "divided by a percentile of the voxels above 0 of the volume",
@@ -61,8 +61,8 @@ class Normalisation:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """`flip` turns slices upside down first; `crop` is height and width of a central cut; `size` the side in pixels
-    (None keeps square pictures of one size); `bits` of the written integers (None: as stored; reals take 16).
+    """`crop` is height and width of a central cut; `size` the side in pixels (None keeps square pictures of one size);
+    `bits` of the written integers (None: as stored; reals take 16).
 
     Raises:
         UsageError: A foreground, square, size, crop or number of bits that is not known.
@@ -73,7 +73,6 @@ class Recipe:
     normalisation: Normalisation = Normalisation()
     square: str = "pad"
     crop: tuple[int, int] | None = None
-    flip: bool = False
     bits: int | None = None
 
     def __post_init__(self) -> None:

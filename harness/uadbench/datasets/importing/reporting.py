@@ -67,8 +67,6 @@ def counts(items: Sequence[Item]) -> tuple[Count, ...]:
 def steps(recipe: Recipe, facts: Sequence[Facts], bits: int) -> tuple[Mapping[str, Any], ...]:
     """The named steps between the stored pictures and the images, with their parameters, in order."""
     found: list[Mapping[str, Any]] = [{"step": "grey", "bits": [bits]}]
-    if recipe.flip:
-        found.append({"step": "flip", "axis": "up/down"})
     if recipe.crop:
         found.append({"step": "crop", "height": recipe.crop[0], "width": recipe.crop[1], "at": "centre"})
     rule, clipped = recipe.normalisation, sum(one.clipped for one in facts)

@@ -1,19 +1,14 @@
 """What an importer is asked for, and what it may ask back."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
 
 from uadbench.datasets.importing.carrying import Report, silent
 from uadbench.datasets.importing.options import ImportOptions
 from uadbench.datasets.importing.sources import Source, source_at
+from uadbench.datasets.importing.workers import Asked, Told, spread
 from uadbench.errors import UsageError
-
-Asked = TypeVar("Asked")
-Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +40,12 @@ class Request:
         """`look` at each of the things, in processes where there are several; their answers in order.
 
         For what a plan must know of the files before it can say which pictures it takes. `look` is a module's function.
+
+        Raises:
+            EnvironmentProblemError: A process died.
         """
-        listed: Sequence[Asked] = list(things)
-        found: list[Told] = []
-        if min(self.workers, len(listed)) <= 1:
-            for thing in listed:
-                found.append(look(thing))
-                self.report(step, len(found), len(listed))
-            return found
-        with ProcessPoolExecutor(min(self.workers, len(listed)), mp_context=get_context("spawn")) as pool:
-            for answer in pool.map(look, listed, chunksize=4):
-                found.append(answer)
-                self.report(step, len(found), len(listed))
-        return found
+        listed = list(things)
+        return spread(look, listed, self.workers, lambda done: self.report(step, done, len(listed)))
 
 
 def roots_of(known: Sequence[tuple[str, str]], given: Sequence[str]) -> dict[str, Source]:
@@ -74,7 +62,7 @@ def roots_of(known: Sequence[tuple[str, str]], given: Sequence[str]) -> dict[str
         if not sign or (key not in holds and len(holds) == 1 and Path(text).exists()):
             key, path = (next(iter(holds)), text) if len(holds) == 1 else (text, "")
         if key not in holds or not path or key in found:
-            raise UsageError(f"--root {text}: give each once as KEY=PATH, of {_listed(known)}.")
+            raise UsageError(f"--root {text}: give each once, of {_listed(known)}.")
         found[key] = source_at(Path(path))
     missing = [key for key in holds if key not in found]
     if missing:
@@ -83,4 +71,4 @@ def roots_of(known: Sequence[tuple[str, str]], given: Sequence[str]) -> dict[str
 
 
 def _listed(known: Sequence[tuple[str, str]]) -> str:
-    return "; ".join(f"{key}= {holds}" for key, holds in known)
+    return "; ".join(f"--root {key}=PATH ({holds})" for key, holds in known)

@@ -24,6 +24,9 @@ class FolderSource:
 
     root: Path
 
+    def __str__(self) -> str:
+        return str(self.root)
+
     def read(self, name: str, where: str) -> bytes:
         """The bytes of a file.
 
@@ -44,7 +47,7 @@ class FolderSource:
             return path.open("rb")
         except OSError as error:
             raise InvalidDataError(
-                f"{where}: {name!r} cannot be read in {self.root} ({error.strerror}). Add it, or mend the manifest."
+                f"{where}: {name!r} cannot be read in {self.root} ({error.strerror}). Add it, or correct its name."
             ) from error
 
     def names(self) -> Sequence[str]:
@@ -94,6 +97,9 @@ class ZipSource:
 
     path: Path
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     def read(self, name: str, where: str) -> bytes:
         """The bytes of a member.
 
@@ -107,7 +113,7 @@ class ZipSource:
             _require_sane(member, where, self.path)
             return file.read(member)
         except KeyError as error:
-            raise InvalidDataError(f"{where}: {name!r} is not in {self.path}. Add it, or mend the manifest.") from error
+            raise InvalidDataError(f"{where}: {name!r} is not in {self.path}. Add it, or correct its name.") from error
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError) as error:
             raise InvalidDataError(
                 f"{where}: {name!r} in {self.path} cannot be unpacked ({error}). Make the zip again."

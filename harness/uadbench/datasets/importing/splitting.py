@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,15 +109,17 @@ def read_split(path: Path) -> dict[str, str]:
     return found
 
 
-def with_split(items: Sequence[Item], split: Mapping[str, str]) -> tuple[list[Item], dict[str, int]]:
+def with_split(
+    items: Sequence[Item], split: Mapping[str, str], elsewhere: Collection[str] = ()
+) -> tuple[list[Item], dict[str, int]]:
     """The items that a split names, and how many it does not. A name is an item's, or its subject's.
 
     Raises:
-        InvalidDataError: A name of the split that is no item's and no subject's.
+        InvalidDataError: A name of the split that is no item's and no subject's, nor one of those `elsewhere`.
     """
-    known = {item.name for item in items} | {item.subject for item in items}
+    known = names_of(items)
     for name in split:
-        if name not in known:
+        if name not in known and name not in elsewhere:
             raise InvalidDataError(
                 f"--split names {name!r}, which is no image and no subject here; names look like {items[0].name!r}. "
                 "Check the spelling."
@@ -127,8 +129,13 @@ def with_split(items: Sequence[Item], split: Mapping[str, str]) -> tuple[list[It
     return taken, {"not named by --split": len(items) - len(taken)}
 
 
-def own_split(plan: Plan, path: Path) -> Plan:
-    """The plan with a user's split in place of its own.
+def names_of(items: Iterable[Item]) -> set[str]:
+    """What a split may name: items and their subjects."""
+    return {name for item in items for name in (item.name, item.subject)}
+
+
+def own_split(plan: Plan, path: Path, elsewhere: Collection[str] = ()) -> Plan:
+    """The plan with a user's split in place of its own; `elsewhere` are names of datasets that are made with it.
 
     Raises:
         InvalidDataError: As `read_split`; as `with_split`.
@@ -136,4 +143,4 @@ def own_split(plan: Plan, path: Path) -> Plan:
     split = read_split(path)
     step = {"step": "split", "rule": "given", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     selection = (*(one for one in plan.selection if one["step"] != "split"), step)
-    return replace(plan, selection=selection, settle=lambda items: with_split(items, split))
+    return replace(plan, selection=selection, settle=lambda items: with_split(items, split, elsewhere))

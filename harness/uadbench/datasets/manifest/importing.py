@@ -52,7 +52,7 @@ def manifest_of(pictures: Source, csv: Path | None) -> tuple[str, bytes]:
         InvalidDataError: There is none.
     """
     if csv is None:
-        return MANIFEST, pictures.read(MANIFEST, "The manifest (give another with --csv)")
+        return MANIFEST, pictures.read(MANIFEST, "The manifest, unless another is given with --csv")
     try:
         return csv.name, csv.read_bytes()
     except OSError as error:

@@ -9,7 +9,8 @@ import numpy as np
 from uadbench.auditing import Specimen
 from uadbench.datasets.importing.foregrounds import foreground
 from uadbench.datasets.importing.importing import require_libraries
-from uadbench.datasets.importing.pictures import read_grey
+from uadbench.datasets.importing.items import Stored
+from uadbench.datasets.importing.reading import Picture, read_picture
 from uadbench.datasets.importing.sources import Source, source_at
 from uadbench.datasets.manifest.importing import manifest_of
 from uadbench.datasets.manifest.rows import Row, read_rows
@@ -35,12 +36,20 @@ class Pack:
         """A pass over all pictures in blocks of one size: intensities float32 (n, h, w) in [0, 1], and foreground."""
         block: list[np.ndarray] = []
         for row in self.rows:
-            grey = read_grey(self.source.read(row.file, row.where), row.where)
+            grey = _whole(read_picture(Stored(self.source, row.file, row.slice), row.where))
             if block and (len(block) == BLOCK or (grey.shape, grey.dtype) != (block[0].shape, block[0].dtype)):
                 yield _stacked(block)
                 block = []
             block.append(grey)
         yield _stacked(block)
+
+
+def _whole(picture: Picture) -> np.ndarray:
+    """The values as stored where they are whole numbers, else as uint16 up to the largest."""
+    if picture.values.dtype != np.float32:
+        return picture.values
+    intensity = np.clip(picture.values / picture.largest, 0, 1)
+    return np.rint(intensity * np.iinfo(np.uint16).max).astype(np.uint16)
 
 
 def _stacked(block: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
