@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from uadbench.auditing import leaks
-from uadbench.auditing.describing import Descriptors, descriptors, joined
+from uadbench.auditing.describing import Descriptors, descriptors, gathered
 from uadbench.auditing.matching import CLOSE, SIMILAR, Matches, equal_images, near_duplicates, together
 from uadbench.auditing.measuring import NUMBERS, Intensities, measured, shortcuts
 from uadbench.auditing.pixelwise import PixelSums, pixel_shortcut
@@ -105,17 +105,21 @@ def scans_of(dataset: Dataset) -> Scans:
 
 def _survey(specimens: Sequence[Specimen], scans: Scans, report: Callable[[int], None]) -> Survey:
     labels, tested = _labels(specimens), _tested(specimens)
-    parts, numbers = [], [np.zeros((0, len(NUMBERS)))]
+    numbers = np.zeros((len(specimens), len(NUMBERS)))
     intensities, sums = Intensities(specimens), PixelSums()
-    for rows, pixels, foreground in _batches(specimens, scans):
-        _require_finite(specimens[rows], pixels)
-        parts.append(descriptors(pixels))
-        numbers.append(measured(pixels, foreground))
-        intensities.add(rows.start, pixels)
-        if tested[rows].any():
-            sums.add(pixels[tested[rows]], labels[rows][tested[rows]])
-        report(rows.stop)
-    return Survey(joined(parts), np.concatenate(numbers), intensities.statistics(), sums)
+
+    def described() -> Iterator[Descriptors]:
+        for rows, pixels, foreground in _batches(specimens, scans):
+            _require_finite(specimens[rows], pixels)
+            numbers[rows] = measured(pixels, foreground)
+            intensities.add(rows.start, pixels)
+            if tested[rows].any():
+                sums.add(pixels[tested[rows]], labels[rows][tested[rows]])
+            report(rows.stop)
+            yield descriptors(pixels)
+
+    found = gathered(len(specimens), described())
+    return Survey(found, numbers, intensities.statistics(), sums)
 
 
 def _batches(

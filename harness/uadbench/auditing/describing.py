@@ -12,7 +12,7 @@ and not at the median.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,11 +57,17 @@ class Descriptors:
         return scaled.reshape(len(rows), -1)  # (k, 2, 64, 64) -> (k, 8192)
 
 
-def joined(parts: Sequence[Descriptors]) -> Descriptors:
-    """The descriptors of several batches as those of one."""
-    parts = parts or [descriptors(np.zeros((0, 1, 1), np.float32))]
-    fields = ("digests", "hashes", "pictures", "scales", "textured")
-    return Descriptors(*(np.concatenate([getattr(part, field) for part in parts]) for field in fields))
+def gathered(total: int, parts: Iterable[Descriptors]) -> Descriptors:
+    """The descriptors of `total` images that come in batches; at no time do they lie in memory twice."""
+    empty = descriptors(np.zeros((0, 1, 1), np.float32))
+    fields = {name: getattr(empty, name) for name in Descriptors.__dataclass_fields__}
+    filled = {name: np.zeros((total, *one.shape[1:]), one.dtype) for name, one in fields.items()}
+    start = 0
+    for part in parts:
+        for name, one in filled.items():
+            one[start : start + len(part)] = getattr(part, name)
+        start += len(part)
+    return Descriptors(**filled)
 
 
 def descriptors(pixels: Float32[np.ndarray, "n h w"]) -> Descriptors:

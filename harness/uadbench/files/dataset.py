@@ -199,7 +199,7 @@ class _Writing:
         self._places += [one.place for one in rows]
         self._classes |= any(one.box_pathologies for one in rows)
         boxed, ignored = block.box_images + start, block.ignored_images + start
-        light = replace(block, masks=block.masks[:, :0, :0], box_images=boxed, ignored_images=ignored)
+        light = replace(block, masks=np.zeros((len(rows), 0, 0), bool), box_images=boxed, ignored_images=ignored)
         self._light.append(light)
 
     def _create(self) -> None:
