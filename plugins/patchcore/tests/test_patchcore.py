@@ -8,11 +8,13 @@ import pytest
 import torch
 from uadbench_patchcore import _memory
 from uadbench_patchcore._memory import coreset, nearest, project, reweighted
+from uadbench_patchcore._patches import extract
 from uadbench_patchcore.patchcore import PatchCore, PatchDetector
 
 from uadbench import FitContext, Images, Prediction, plugins
 from uadbench.errors import InvalidDataError, MissingWeightsError, ParameterError, UnknownNameError
 from uadbench.testing import MemorySource
+from uadbench.torch_support.backbones import Backbone
 
 SMALL = {"size": 64, "coreset": 0.2}
 
@@ -164,6 +166,21 @@ def test_a_run_records_how_large_the_bank_is(detector):
 def test_any_levels_of_the_backbone_can_be_remembered(reductions, length, patches, tmp_path):
     found = fitted(tmp_path, reductions=reductions, coreset=1.0, train=images(2, 1))
     assert found.bank.shape == (2 * patches, length)
+
+
+def test_the_network_has_its_backbone_s_features_without_batchnorm():
+    backbone, short = Backbone("tf_efficientnet_lite0", (8, 16)), PatchCore("tf_efficientnet_lite0").network("cpu")
+    assert not [module for module in short.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert short.weights_used == backbone.weights_used
+    photos = torch.as_tensor(images(2, 3, (1, 64, 96)).pixels)
+    for found, expected in zip(short(photos), backbone(photos), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.max()))
+
+
+def test_patches_of_images_together_are_those_of_each(detector):
+    photos, about = torch.as_tensor(images(3, 4).pixels), (detector.method.size, detector.method.pooled)
+    alone = torch.cat([extract(detector.backbone, photo, *about) for photo in photos.split(1)])
+    torch.testing.assert_close(extract(detector.backbone, photos, *about), alone, rtol=0, atol=1e-4)
 
 
 def test_a_vision_transformer_has_the_grid_of_its_patches(tmp_path):

@@ -23,12 +23,13 @@ from uadbench.errors import InvalidDataError, ParameterError
 from uadbench.torch_support import storing
 from uadbench.torch_support.backbones import Backbone
 from uadbench.torch_support.determinism import deterministic, generator
-from uadbench.torch_support.tensors import each_image, each_image_of, resized, to_array
+from uadbench.torch_support.tensors import each_image, resized, to_array, to_tensor
 from uadbench.torch_support.weights import IMAGENET, require_kind, require_same
-from uadbench_patchcore._memory import coreset, nearest, project, reweighted
-from uadbench_patchcore._patches import REDUCTIONS, extract, grid, require_large_enough, width
+from uadbench_patchcore._memory import coreset, nearest, project, reweighted, squared_lengths
+from uadbench_patchcore._patches import REDUCTIONS, extract, grid, prepared, require_large_enough, width
 
 MIB = 2**20
+TOGETHER = 4  # images that the network sees at a time while it fits
 RECORD, BANK = "patchcore.json", "bank.pt"
 REMEDY = "Fit the method again."
 
@@ -80,8 +81,10 @@ class PatchCore:
 
         Raises:
             MissingWeightsError: Names the file to place and where.
+            ParameterError: It does not take images of that size.
         """
-        return Backbone(self.backbone, tuple(self.reductions), weights=self.weights).to(device)
+        backbone = Backbone(self.backbone, tuple(self.reductions), weights=self.weights)
+        return prepared(backbone, self.size).to(device)
 
     def fit(self, train: ImageSource, val: ImageSource, context: FitContext) -> "PatchDetector":
         """Keeps a coreset of the patches of all training images.
@@ -119,10 +122,11 @@ class PatchCore:
         wanted = torch.zeros(total, dtype=torch.bool)
         wanted[order[: self.candidates or total]] = True
         found = []
-        for row, image in enumerate(each_image_of(train, context.device)):
-            mine = wanted[row * per_image : (row + 1) * per_image].to(context.device)
-            found.append(extract(backbone, image, self.size, self.pooled)[mine])
-            context.report(Progress(row + 1, len(train), "images"))
+        for start in range(0, len(train), TOGETHER):
+            images = to_tensor(train[start : start + TOGETHER].pixels, context.device)
+            mine = wanted[start * per_image :][: len(images) * per_image].to(context.device)
+            found.append(extract(backbone, images, self.size, self.pooled)[mine])
+            context.report(Progress(start + len(images), len(train), "images"))
         return torch.cat(found)
 
     @classmethod
@@ -165,13 +169,16 @@ class PatchDetector:
         require_large_enough(tuple(shape), self.method.reductions[-1])
         maps, scores = np.empty((n, *shape[1:]), np.float32), np.empty(n, np.float64)
         with torch.inference_mode():
+            lengths = squared_lengths(self.bank)
             for row, image in enumerate(each_image(images, self.device)):
-                maps[row], scores[row] = self._judge(image)
+                maps[row], scores[row] = self._judge(image, lengths)
         return Prediction(maps, scores)
 
-    def _judge(self, image: Float[Tensor, "1 c h w"]) -> tuple[Float32[np.ndarray, "h w"], float]:
+    def _judge(
+        self, image: Float[Tensor, "1 c h w"], lengths: Float[Tensor, " m"]
+    ) -> tuple[Float32[np.ndarray, "h w"], float]:
         patches = extract(self.backbone, image, self.method.size, self.method.pooled)  # (p, d)
-        distances, rows = nearest(patches, self.bank, self.method.memory * MIB)
+        distances, rows = nearest(patches, self.bank, self.method.memory * MIB, lengths)
         side = isqrt(len(patches))
         enlarged = resized(distances.view(1, 1, side, side), tuple(image.shape[-2:]))  # (p,) -> (1, 1, h, w)
         worst = int(distances.argmax())
