@@ -13,11 +13,13 @@ from uadbench.datasets.importing.sources import source_at
 from uadbench.datasets.importing.workers import spread
 from uadbench.errors import EnvironmentProblemError, InvalidDataError
 
-# Says when its first process is at work; the others would sleep for a minute.
+# Says when its first process is at work; the others would sleep for a minute. A shell starts what runs in its background
+# deaf to Ctrl-C, and tests may run there.
 SLEEPER = """
-import time
+import signal, time
 from uadbench.datasets.importing.workers import spread
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     spread(time.sleep, [0, 60, 60, 60], 2, lambda done: print(done, flush=True))
 """
 
