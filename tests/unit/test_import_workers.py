@@ -13,8 +13,8 @@ from uadbench.datasets.importing.sources import source_at
 from uadbench.datasets.importing.workers import spread
 from uadbench.errors import EnvironmentProblemError, InvalidDataError
 
-# Says when its first process is at work; the others would sleep for a minute. What a shell runs in its background is deaf
-# to Ctrl-C at first, and tests may run there.
+# Says when its first process is at work; the others would sleep for a minute. It hears Ctrl-C also where the tests run
+# in the background of a shell, which starts such commands deaf to it.
 SLEEPER = """
 import signal, time
 from uadbench.datasets.importing.workers import spread
