@@ -34,7 +34,7 @@ def opened(path: Path, schema: str) -> Iterator[h5py.File]:
         file = h5py.File(path, "r")
     except OSError as error:
         raise InvalidDataError(
-            f"{path}: cannot be read as HDF5 ({_first_line(error)}). It is truncated or another format; make it again."
+            f"{path}: cannot be read as HDF5 ({first_line(error)}). It is truncated or another format; make it again."
         ) from error
     with file:
         found = file.attrs.get("schema", "none")
@@ -46,7 +46,7 @@ def opened(path: Path, schema: str) -> Iterator[h5py.File]:
             yield file
         except _BROKEN as error:
             raise InvalidDataError(
-                f"{path}: the layout {schema} is broken ({_first_line(error)}). Make the file again."
+                f"{path}: the layout {schema} is broken ({first_line(error)}). Make the file again."
             ) from error
 
 
@@ -265,5 +265,6 @@ def read_json(holder: h5py.Group, name: str) -> Any:
     return json.loads(holder.attrs[name])
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, in at most 160 characters, for a sentence of ours."""
     return str(error).strip().split("\n")[0][:160]

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from uadbench.errors import InvalidDataError, MissingLibraryError, UadbenchError
+from uadbench.files.layout import first_line
 
 SUFFIXES = (".dcm", ".dicom")
 LARGEST = 1 << 28  # pixels; a film has a tenth of it
@@ -54,14 +55,14 @@ def _undecoded(file: Any, where: str, error: Exception) -> UadbenchError:
     if there:
         return _unreadable(where, error)
     return MissingLibraryError(
-        f"{where}: {syntax.name if syntax else 'its pixels'} cannot be decompressed here ({_short(error)}). Run `pip "
-        "install 'uadbench[import]'`; for lossless JPEG also `pip install pylibjpeg-libjpeg`, which is under the GPL."
+        f"{where}: {syntax.name if syntax else 'its pixels'} cannot be decompressed here ({first_line(error)}). Run "
+        "`pip install 'uadbench[import]'`; for lossless JPEG also `pip install pylibjpeg-libjpeg`, which is GPL."
     )
 
 
 def _unreadable(where: str, error: Exception) -> InvalidDataError:
     return InvalidDataError(
-        f"{where}: not a readable DICOM file ({type(error).__name__}: {_short(error)}). It is truncated or another "
+        f"{where}: not a readable DICOM file ({type(error).__name__}: {first_line(error)}). It is truncated or another "
         "format; fetch it again."
     )
 
@@ -135,7 +136,3 @@ def _is_given(file: Any, name: str) -> bool:
 def _spacing(file: Any) -> tuple[float, float]:
     found = file.get("PixelSpacing") or file.get("ImagerPixelSpacing")
     return (float(found[0]), float(found[1])) if found else (float("nan"), float("nan"))
-
-
-def _short(error: BaseException) -> str:
-    return str(error).split("\n")[0][:160]

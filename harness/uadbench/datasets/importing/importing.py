@@ -8,7 +8,7 @@ from pathlib import Path
 from uadbench.datasets.importing.carrying import carry, discard, has_shards, working_folder
 from uadbench.datasets.importing.chosen import Chosen, healthy_first
 from uadbench.datasets.importing.items import Item, Plan
-from uadbench.datasets.importing.leaks import Terms, apart, marks, settled
+from uadbench.datasets.importing.leaks import Terms, apart, marks, without_leaks
 from uadbench.datasets.importing.reading import read_steps
 from uadbench.datasets.importing.reporting import ImportReport, counts, steps
 from uadbench.datasets.importing.subjects import with_subjects
@@ -62,12 +62,12 @@ def _import(plan: Plan, folder: Path, work: Path, terms: Terms) -> ImportReport:
     items, left_out = list(plan.items), dict(plan.left_out)
     known = all(item.subject for item in items)
     if known or plan.settle is None:
-        items, left_out = _settled(plan, items, left_out, terms)
+        items, left_out = _taken(plan, items, left_out, terms)
     shards = carry(items, plan.recipe, work, terms.workers, terms.report)
     read = items
     if not known:
-        items, left_out = _settled(plan, with_subjects(items, shards, terms.report), left_out, terms)
-    chosen, audit, dropped = settled(plan.card.name, Chosen.of(shards, read, items), terms)
+        items, left_out = _taken(plan, with_subjects(items, shards, terms.report), left_out, terms)
+    chosen, audit, dropped = without_leaks(plan.card.name, Chosen.of(shards, read, items), terms)
     left_out = _added(left_out, dropped)
     facts = [shards.facts[row] for row in chosen.rows]
     left_out = {reason: n for reason, n in left_out.items() if n}
@@ -91,9 +91,7 @@ def _import(plan: Plan, folder: Path, work: Path, terms: Terms) -> ImportReport:
     )
 
 
-def _settled(
-    plan: Plan, items: list[Item], left_out: dict[str, int], terms: Terms
-) -> tuple[list[Item], dict[str, int]]:
+def _taken(plan: Plan, items: list[Item], left_out: dict[str, int], terms: Terms) -> tuple[list[Item], dict[str, int]]:
     """The items that are taken, with their splits; and what is left out by now."""
     drawn, more = plan.settle(items) if plan.settle else (items, {})
     taken, rest = healthy_first(drawn)

@@ -92,7 +92,7 @@ def _keys(item: Item) -> list[str]:
     return [f"{what} {value}" for what, value in (("subject", item.subject), ("group", item.group)) if value]
 
 
-def settled(name: str, chosen: Chosen, terms: Terms) -> tuple[Chosen, Audit, Mapping[str, int]]:
+def without_leaks(name: str, chosen: Chosen, terms: Terms) -> tuple[Chosen, Audit, Mapping[str, int]]:
     """The images that an import takes, the audit of them, and how many were dropped for a leak.
 
     Raises:

@@ -8,6 +8,7 @@ from jaxtyping import Float32
 
 from uadbench.datasets.importing.sources import Source
 from uadbench.errors import InvalidDataError
+from uadbench.files.layout import first_line
 
 SUFFIXES = (".h5",)
 RECONSTRUCTION = "reconstruction_rss"
@@ -28,7 +29,7 @@ def read_scan(source: Source, name: str, index: int, where: str) -> Float32[np.n
                 values = np.asarray(stack[index], np.float32) if 0 <= index < count else None
         except _BROKEN as error:
             raise InvalidDataError(
-                f"{where}: {name!r} cannot be read as a fastMRI file with {RECONSTRUCTION!r} ({_short(error)}). "
+                f"{where}: {name!r} cannot be read as a fastMRI file with {RECONSTRUCTION!r} ({first_line(error)}). "
                 "Fetch it again; files of the test set have no reconstruction."
             ) from error
     if values is None:
@@ -59,7 +60,3 @@ def _between(space: str, element: str) -> list[float]:
     block = re.search(rf"<{element}>(.*?)</{element}>", space, re.DOTALL)
     found = [re.search(rf"<{axis}>\s*([0-9.]+)\s*</{axis}>", block.group(1) if block else "") for axis in "xyz"]
     return [float(one.group(1)) if one else float("nan") for one in found]
-
-
-def _short(error: BaseException) -> str:
-    return str(error).split("\n")[0][:120]

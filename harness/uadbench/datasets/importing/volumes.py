@@ -14,6 +14,7 @@ from jaxtyping import Float32
 
 from uadbench.datasets.importing.sources import Source
 from uadbench.errors import InvalidDataError
+from uadbench.files.layout import first_line
 
 SUFFIXES = (".nii.gz", ".nii")
 # Voxels; a head at 0.5 mm has a tenth of it. A header that states more is damaged or a trap.
@@ -57,7 +58,7 @@ def _read(stream: BinaryIO | gzip.GzipFile, where: str) -> Volume:
         values = np.asarray(image.get_fdata(dtype=np.float32)).reshape(image.shape[:3])
     except unreadable(nibabel) as error:
         raise InvalidDataError(
-            f"{where}: not a readable NIfTI volume ({type(error).__name__}: {_short(error)}). It is truncated or "
+            f"{where}: not a readable NIfTI volume ({type(error).__name__}: {first_line(error)}). It is truncated or "
             "another format; fetch it again."
         ) from error
     wrong = int((~np.isfinite(values)).sum())
@@ -86,10 +87,6 @@ def _require_shape(shape: tuple[int, ...], where: str) -> None:
         raise InvalidDataError(f"{where}: has the shape {shape}. Give one volume of three dimensions.")
     if int(np.prod([int(side) for side in shape], dtype=object)) > LARGEST:
         raise InvalidDataError(f"{where}: states {shape} voxels, more than any scanner makes. Fetch the file again.")
-
-
-def _short(error: BaseException) -> str:
-    return str(error).split("\n")[0][:120]
 
 
 @lru_cache(maxsize=8)
